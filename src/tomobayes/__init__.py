@@ -1,0 +1,1 @@
+"""Bayesian structure determination from cryo-electron tomography tilt series."""

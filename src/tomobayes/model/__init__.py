@@ -1,0 +1,22 @@
+"""Plain typed data shared by every room; imports nothing of the project."""
+
+from tomobayes.model.dataset import Columns, Dataset, Optics, Particles, Reference, TiltSeries
+from tomobayes.model.images import Images, ParticleStacks, PseudoSubtomogram, PseudoSubtomograms
+from tomobayes.model.maps import Map
+from tomobayes.model.problems import BadInput, Problem
+
+__all__ = [
+    "BadInput",
+    "Columns",
+    "Dataset",
+    "Images",
+    "Map",
+    "Optics",
+    "ParticleStacks",
+    "Particles",
+    "Problem",
+    "PseudoSubtomogram",
+    "PseudoSubtomograms",
+    "Reference",
+    "TiltSeries",
+]
