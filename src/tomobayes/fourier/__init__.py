@@ -1,0 +1,1 @@
+"""Transforms, frequency grids, slice extraction and insertion."""

@@ -1,0 +1,48 @@
+"""The forward model: map -> CTF·d·a·exp(-2πi j·u)·V((R_f A)ᵀ(j, 0)), differentiable in everything."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from tomobayes.fourier.slices import extract_slices
+from tomobayes.fourier.volume import FourierVolume
+from tomobayes.imaging.views import Views, odd_phase_factor, transfer
+
+__all__ = ["predict"]
+
+
+def predict(volume: FourierVolume, rotation: Tensor, views: Views, samples: Tensor, pixel_size_angstrom: float, offset_px: Tensor | None = None) -> Tensor:
+    """Noise-free transforms of the particles' boxes, bright particles.
+
+    Parameters
+    ----------
+    volume : transform of the map
+    rotation : (P, 3, 3) reference -> tomogram
+    views : where and under which optics the particles are seen
+    samples : (J, 2) Fourier pixels of the map's box (fourier.grids.half_plane)
+    pixel_size_angstrom : pixel size of the map
+    offset_px : (P, F, 2) where the particle sits relative to the centre of its box, map pixels; zero if None
+
+    Returns
+    -------
+    (P, F, J) complex, in units where a central slice is the orthonormal transform of the projection
+    """
+    real = volume.data.real.dtype
+    j = samples.to(real)
+    frequency = j / (volume.box * pixel_size_angstrom)
+    points = torch.nn.functional.pad(j, (0, 1))
+    aberration = odd_phase_factor(views.optics, frequency) if views.optics.odd_zernike else None
+    predicted = []
+    for tilt in range(len(views.rotation)):
+        slices = extract_slices(volume, (views.rotation[tilt] @ rotation.to(views.rotation)).to(real), points)
+        image = slices * transfer(views, tilt, frequency)
+        if aberration is not None:
+            image = image * aberration
+        if offset_px is not None:
+            phase = -2 * math.pi / volume.box * (offset_px[:, tilt].to(real) @ j.T)
+            image = image * torch.polar(torch.ones_like(phase), phase)
+        predicted.append(image)
+    return torch.stack(predicted, 1)

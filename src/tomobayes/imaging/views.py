@@ -1,0 +1,129 @@
+"""What the geometry and optics say of each (particle, tilt) pair: rotation, position, defocus, dose, visibility."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tomobayes.geometry.projection import depth_angstrom, is_visible, project
+from tomobayes.model import Dataset, Optics
+from tomobayes.optics import ctf_phase, envelope, even_phase, odd_phase
+
+__all__ = ["Views", "odd_phase_factor", "transfer", "views_of"]
+
+
+@dataclass(frozen=True)
+class Views:
+    """P particles of one tilt series seen in its F tilts. Float64; every field may carry gradients.
+
+    Parameters
+    ----------
+    rotation : (F, 3, 3) tomogram -> image
+    centre_px : (P, F, 2) projected centre in unbinned pixels, or None where there are no tilt images
+    defocus_u_angstrom, defocus_v_angstrom : (P, F) with the particle's depth
+    astigmatism_radians, phase_shift_radians, scale, b_factor, dose : (F,)
+    visible : (P, F) bool
+    """
+
+    rotation: Tensor
+    centre_px: Tensor | None
+    defocus_u_angstrom: Tensor
+    defocus_v_angstrom: Tensor
+    astigmatism_radians: Tensor
+    phase_shift_radians: Tensor
+    scale: Tensor
+    b_factor: Tensor
+    dose: Tensor
+    visible: Tensor
+    optics: Optics
+    b_factor_per_dose: float
+    pixel_size_angstrom: float
+
+
+def views_of(
+    dataset: Dataset,
+    particles: NDArray[np.int64],
+    *,
+    half_width_px: float = 0.0,
+    max_dose: float | None = None,
+) -> Views:
+    """Views of particles that share a tilt series and an optics group.
+
+    Parameters
+    ----------
+    particles : (P,) row numbers into dataset.particles
+    half_width_px : half the box in unbinned pixels; a box that leaves the image is not visible
+    max_dose : e/Å²; tilts with more pre-exposure are left out
+    """
+    table = dataset.particles
+    series = dataset.tilt_series[int(table.tilt_series[particles[0]])]
+    centre = torch.from_numpy(table.centre_angstrom[particles])
+    rotation = torch.from_numpy(series.rotation)
+    depth = series.hand * series.defocus_slope * depth_angstrom(centre, rotation)
+    position, visible = None, torch.ones(len(particles), series.n_tilts, dtype=torch.bool)
+    if series.image_size is not None:
+        moved = centre[:, None].expand(-1, series.n_tilts, -1)
+        if dataset.motion_angstrom is not None:
+            moved = moved + torch.from_numpy(np.stack([dataset.motion_angstrom[p] for p in particles]))
+        position = project(
+            moved, rotation, torch.from_numpy(series.shift_angstrom), series.pixel_size_angstrom, series.tomogram_size, series.image_size
+        )
+        visible = is_visible(position, series.image_size, half_width_px)
+    if table.visible is not None:
+        visible = torch.from_numpy(np.stack([table.visible[p] for p in particles]))
+    if max_dose is not None:
+        visible = visible & (torch.from_numpy(series.dose) <= max_dose)
+    return Views(
+        rotation=rotation,
+        centre_px=position,
+        defocus_u_angstrom=torch.from_numpy(series.defocus_u_angstrom) + depth,
+        defocus_v_angstrom=torch.from_numpy(series.defocus_v_angstrom) + depth,
+        astigmatism_radians=torch.from_numpy(series.astigmatism_radians),
+        phase_shift_radians=torch.from_numpy(series.phase_shift_radians),
+        scale=torch.from_numpy(series.scale),
+        b_factor=torch.from_numpy(series.b_factor),
+        dose=torch.from_numpy(series.dose),
+        visible=visible,
+        optics=dataset.optics[int(table.optics[particles[0]])],
+        b_factor_per_dose=series.b_factor_per_dose,
+        pixel_size_angstrom=series.pixel_size_angstrom,
+    )
+
+
+def transfer(views: Views, tilt: int, frequency: Tensor) -> Tensor:
+    """CTF·d·a of one tilt: everything real that multiplies the signal.
+
+    Parameters
+    ----------
+    frequency : (J, 2) in 1/Å
+
+    Returns
+    -------
+    (P, J), of the frequency's data type; the odd aberrations' phase is separate (odd_phase_factor)
+    """
+    cast = frequency.dtype
+    phase = ctf_phase(
+        frequency,
+        views.optics,
+        views.defocus_u_angstrom[:, tilt].to(cast),
+        views.defocus_v_angstrom[:, tilt].to(cast),
+        views.astigmatism_radians[tilt].to(cast),
+        views.phase_shift_radians[tilt].to(cast),
+    )
+    if views.optics.even_zernike:
+        phase = phase - even_phase(views.optics.even_zernike, frequency)
+    one = slice(tilt, tilt + 1)
+    decay = envelope(
+        frequency.square().sum(-1), views.dose[one].to(cast), views.b_factor[one].to(cast), views.b_factor_per_dose, views.scale[one].to(cast)
+    )
+    return torch.sin(phase) * decay
+
+
+def odd_phase_factor(optics: Optics, frequency: Tensor) -> Tensor:
+    """exp(iρ) of the antisymmetric aberrations, (J, 2) in 1/Å -> (J,) complex."""
+    phase = odd_phase(optics.odd_zernike, frequency)
+    return torch.polar(torch.ones_like(phase), phase)

@@ -1,0 +1,1 @@
+"""Expectation, maximisation, priors, sampling and auto-refinement."""

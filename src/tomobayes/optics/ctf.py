@@ -1,0 +1,73 @@
+"""The contrast transfer function and everything else that multiplies the signal of a tilt image.
+
+CTF(k) = sin(πλ·Δf(φ)·k² - ½π·Cs·λ³·k⁴ + φ_amp + φ_plate - γ_even(k)): underfocus positive, so bright particles
+have CTF > 0 at low frequency. All functions are torch, broadcast, and differentiable in every floating-point argument.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from tomobayes.model import Optics
+
+__all__ = ["ctf_phase", "dose_weight", "envelope", "wavelength_angstrom"]
+
+
+def wavelength_angstrom(voltage_kv: float) -> float:
+    """Relativistic electron wavelength, 0.019688 Å at 300 kV (RELION's constants)."""
+    volts = 1e3 * voltage_kv
+    return 12.2643247 / math.sqrt(volts * (1 + 0.978466e-6 * volts))
+
+
+def ctf_phase(
+    frequency: Tensor,
+    optics: Optics,
+    defocus_u_angstrom: Tensor,
+    defocus_v_angstrom: Tensor,
+    astigmatism_radians: Tensor,
+    phase_shift_radians: Tensor,
+) -> Tensor:
+    """Argument of the sine of the CTF, without higher-order aberrations.
+
+    Parameters
+    ----------
+    frequency : (..., J, 2) spatial frequency (x, y) in 1/Å
+    defocus_u_angstrom, defocus_v_angstrom : (...) defocus along and across the astigmatism axis
+    astigmatism_radians, phase_shift_radians : (...)
+
+    Returns
+    -------
+    (..., J) radians; the CTF is its sine
+    """
+    wavelength = wavelength_angstrom(optics.voltage_kv)
+    x, y = frequency.unbind(-1)
+    squared = x * x + y * y
+    cosine, sine = torch.cos(2 * astigmatism_radians), torch.sin(2 * astigmatism_radians)
+    mean = 0.5 * (defocus_u_angstrom + defocus_v_angstrom)
+    difference = 0.5 * (defocus_u_angstrom - defocus_v_angstrom)
+    along = mean[..., None] * squared
+    across = (difference * cosine)[..., None] * (x * x - y * y) + (difference * sine)[..., None] * (2 * x * y)
+    spherical = 0.5 * math.pi * optics.spherical_aberration_mm * 1e7 * wavelength**3
+    amplitude = math.atan2(optics.amplitude_contrast, math.sqrt(1 - optics.amplitude_contrast**2))
+    return math.pi * wavelength * (along + across) - spherical * squared * squared + amplitude + phase_shift_radians[..., None]
+
+
+def dose_weight(frequency_squared: Tensor, dose: Tensor, b_factor_per_dose: float) -> Tensor:
+    """Amplitude that is left after a dose, (J,) 1/Å² and (F,) e/Å² -> (F, J).
+
+    exp(-½·dose / (0.245·k^-1.665 + 2.81)) (Grant & Grigorieff 2015, 300 kV), or exp(-B·dose·k²/4) where a B factor per dose is given.
+    """
+    if b_factor_per_dose > 0:
+        return torch.exp(-0.25 * b_factor_per_dose * dose[:, None] * frequency_squared)
+    # k^1.665 in the numerator keeps k = 0 finite: 1/(0.245 k^-p + 2.81) = k^p/(0.245 + 2.81 k^p)
+    power = frequency_squared ** (0.5 * 1.665)
+    return torch.exp(-0.5 * dose[:, None] * power / (0.245 + 2.81 * power))
+
+
+def envelope(frequency_squared: Tensor, dose: Tensor, b_factor: Tensor, b_factor_per_dose: float, scale: Tensor) -> Tensor:
+    """a_f·d_f(k)·exp(-B_f k²/4): all real factors of the signal but the CTF's sine, (J,) and (F,) -> (F, J)."""
+    decay = torch.exp(-0.25 * b_factor[:, None] * frequency_squared)
+    return scale[:, None] * decay * dose_weight(frequency_squared, dose, b_factor_per_dose)
