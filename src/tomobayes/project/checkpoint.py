@@ -1,0 +1,112 @@
+"""Immutable states on disk: what a long computation yields is kept, so that a killed job goes on where it was.
+
+A state is a (nested) frozen dataclass of NumPy arrays, numbers, strings, paths, tuples, string-keyed mappings and None.
+It is stored as one ``.npz``: the arrays, and a JSON tree that says where each belongs. No pickle: a checkpoint cannot run code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomobayes.formats.atomic import atomic_path
+
+__all__ = ["latest_checkpoint", "load_state", "save_checkpoint", "save_state"]
+
+FOLDER = "checkpoints"
+_KEPT = 2
+_TREE = "tree"
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def save_checkpoint(job: Path, number: int, state: object) -> Path:
+    """Keep ``state`` as checkpoint ``number`` of the job in folder ``job``, and drop all but the last two."""
+    folder = job / FOLDER
+    folder.mkdir(exist_ok=True)
+    path = save_state(folder / f"state_{number:04d}.npz", state)
+    for _, old in _numbered(folder)[:-_KEPT]:
+        old.unlink()
+    return path
+
+
+def latest_checkpoint(job: Path, classes: Iterable[type]) -> tuple[int, Any] | None:
+    """Number and state of the newest checkpoint of the job in folder ``job``, or None where there is none yet.
+
+    ``classes`` are the dataclasses that the state may be built of.
+    """
+    found = _numbered(job / FOLDER)
+    if not found:
+        return None
+    number, path = found[-1]
+    return number, load_state(path, classes)
+
+
+def save_state(path: Path, state: object) -> Path:
+    """Write one state; the inverse of `load_state`."""
+    arrays: Arrays = {}
+    tree = json.dumps(_encode(state, arrays))
+    arrays[_TREE] = np.frombuffer(tree.encode(), np.uint8)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    return path
+
+
+def load_state(path: Path, classes: Iterable[type]) -> Any:
+    """Read one state written by `save_state`, built of the given dataclasses."""
+    with np.load(path, allow_pickle=False) as content:
+        arrays = {name: content[name] for name in content.files}
+    tree = json.loads(arrays.pop(_TREE).tobytes())
+    return _decode(tree, arrays, {kind.__name__: kind for kind in classes})
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    matches = ((re.fullmatch(r"state_(\d+)\.npz", path.name), path) for path in folder.glob("state_*.npz"))
+    return sorted((int(match[1]), path) for match, path in matches if match)
+
+
+def _encode(value: object, arrays: Arrays) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        key = f"array_{len(arrays)}"
+        arrays[key] = np.asarray(value)
+        return {"kind": "scalar" if isinstance(value, np.generic) else "array", "of": key}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Path):
+        return {"kind": "path", "of": str(value)}
+    if is_dataclass(value) and not isinstance(value, type):
+        members = {field.name: _encode(getattr(value, field.name), arrays) for field in fields(value)}
+        return {"kind": "dataclass", "name": type(value).__name__, "of": members}
+    if isinstance(value, tuple):
+        return {"kind": "tuple", "of": [_encode(item, arrays) for item in value]}
+    if isinstance(value, Mapping):
+        return {"kind": "mapping", "of": {str(key): _encode(item, arrays) for key, item in value.items()}}
+    raise TypeError(
+        f"a state may not hold a {type(value).__name__}: give it as an array, number, string, path, tuple, mapping or dataclass"
+    )
+
+
+def _decode(tree: Any, arrays: Arrays, classes: Mapping[str, type]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    content = tree["of"]
+    match tree["kind"]:
+        case "array":
+            return arrays[content]
+        case "scalar":
+            return arrays[content][()]
+        case "path":
+            return Path(content)
+        case "tuple":
+            return tuple(_decode(item, arrays, classes) for item in content)
+        case "mapping":
+            return {key: _decode(item, arrays, classes) for key, item in content.items()}
+        case _:
+            return classes[tree["name"]](**{key: _decode(item, arrays, classes) for key, item in content.items()})
