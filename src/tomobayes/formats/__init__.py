@@ -1,0 +1,1 @@
+"""The outside world <-> the model: one module per file format."""
