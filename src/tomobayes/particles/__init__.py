@@ -1,0 +1,1 @@
+"""What is known of particles from where they are: half-sets."""
