@@ -52,9 +52,9 @@ class MrcImages:
         return self._pixel_size
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that hold the images."""
-        return tuple(self._headers)
+    def slices(self) -> tuple[tuple[Path, int], ...]:
+        """File and section (from 0) of each tilt."""
+        return self._slices
 
     def read(self, tilt: int) -> NDArray[np.generic]:
         """One image (height, width) in the stored type; a view of a memory map where the byte order is this machine's."""
