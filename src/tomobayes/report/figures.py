@@ -1,0 +1,122 @@
+"""The figures of subtomogram averaging, built from arrays: what a biologist looks for first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tomobayes.model import Map, TiltSeries
+from tomobayes.report.content import Axis, Chart, Directions, Level, Series, Slices
+from tomobayes.report.pictures import to_grey
+
+__all__ = [
+    "defocus_chart",
+    "directions_of",
+    "dose_chart",
+    "fsc_chart",
+    "histogram_chart",
+    "iteration_chart",
+    "slices_of",
+]
+
+_FSC_LEVELS = (Level(0.143, "0.143"), Level(0.5, "0.5"))
+
+
+def fsc_chart(
+    curves: Mapping[str, ArrayLike], box: int, pixel_size_angstrom: float, title: str = "Fourier shell correlation", caption: str = ""
+) -> Chart:
+    """FSC curves against resolution, with the thresholds 0.143 and 0.5.
+
+    Parameters
+    ----------
+    curves : label -> correlation of shell 0, 1, 2, ...; shell s lies at s/(box·pixel size) 1/Å
+    """
+    series = []
+    for label, curve in curves.items():
+        values = np.asarray(curve, dtype=float)
+        frequency = np.arange(len(values)) / (box * pixel_size_angstrom)
+        series.append(Series(label, frequency.tolist(), values.tolist()))
+    lowest = min(float(np.nanmin([value for line in series for value in line.y])), 0.0)
+    x = Axis("Resolution", "Å", "resolution", low=0.0, high=0.5 / pixel_size_angstrom)
+    y = Axis("Correlation", low=-1.0 if lowest < -0.2 else -0.2 if lowest < -0.02 else 0.0, high=1.0)
+    return Chart(title, x, y, series, _FSC_LEVELS, caption)
+
+
+def slices_of(map_: Map, title: str, name: str, caption: str = "") -> Slices:
+    """The three central slices of a map, on one grey scale from its 0.5 to its 99.8 percentile there."""
+    centre = map_.box // 2
+    planes = {"xy": map_.data[centre], "xz": map_.data[:, centre], "yz": map_.data[:, :, centre]}
+    low, high = np.nanpercentile(np.stack(list(planes.values())), [0.5, 99.8])
+    images = {label: to_grey(plane, float(low), float(high)) for label, plane in planes.items()}
+    return Slices(title, name, images, map_.pixel_size_angstrom, caption)
+
+
+def directions_of(rotation: NDArray[np.float64], title: str = "Viewing directions", rows: int = 18, columns: int = 36) -> Directions:
+    """Along which directions of the reference the untilted particles are seen.
+
+    Parameters
+    ----------
+    rotation : (P, 3, 3) reference -> tomogram; the beam, z of the tomogram, is Aᵀz in the reference, the third row of A
+    """
+    x, y, z = np.moveaxis(np.asarray(rotation)[:, 2, :], -1, 0)
+    row = np.clip(((1 - z) / 2 * rows).astype(int), 0, rows - 1)
+    column = np.clip(((np.arctan2(y, x) / np.pi + 1) / 2 * columns).astype(int), 0, columns - 1)
+    counts = np.zeros((rows, columns), dtype=np.int64)
+    np.add.at(counts, (row, column), 1)
+    return Directions(title, counts, f"{len(rotation)} particles; each cell covers the same solid angle.")
+
+
+def iteration_chart(
+    title: str, quantity: str, unit: str, curves: Mapping[str, Sequence[float]], first: int = 1, caption: str = ""
+) -> Chart:
+    """How quantities went from iteration to iteration."""
+    series = [
+        Series(label, [float(first + i) for i in range(len(values))], [float(value) for value in values])
+        for label, values in curves.items()
+    ]
+    return Chart(title, Axis("Iteration", scale="integer"), Axis(quantity, unit), series, caption=caption)
+
+
+def histogram_chart(title: str, values: ArrayLike, quantity: str, unit: str = "", counted: str = "Particles", caption: str = "") -> Chart:
+    """How often values occur, in at most 40 bins."""
+    finite = np.asarray(values, dtype=float).ravel()
+    finite = finite[np.isfinite(finite)]
+    counts, edges = np.histogram(finite, bins=min(40, max(5, int(np.sqrt(len(finite)) * 2))))
+    centres = (edges[1:] + edges[:-1]) / 2
+    x = Axis(quantity, unit, low=float(edges[0]), high=float(edges[-1]))
+    return Chart(title, x, Axis(counted), [Series(counted, centres.tolist(), counts.tolist(), "bars")], caption=caption)
+
+
+def defocus_chart(tilt_series: Sequence[TiltSeries], at_most: int = 6) -> Chart:
+    """Mean defocus of each tilt image against its tilt angle, one set of points per tilt series."""
+
+    def defocus_um(series: TiltSeries) -> NDArray[np.float64]:
+        return (series.defocus_u_angstrom + series.defocus_v_angstrom) / 2e4
+
+    points = [_against_tilt(series, defocus_um(series)) for series in tilt_series[:at_most]]
+    return Chart("Defocus", Axis("Tilt angle", "°"), Axis("Underfocus", "µm"), points, caption=_first_of(tilt_series, at_most))
+
+
+def dose_chart(tilt_series: Sequence[TiltSeries], at_most: int = 6) -> Chart:
+    """Dose received before each tilt image against its tilt angle: the order of acquisition."""
+    points = [_against_tilt(series, series.dose) for series in tilt_series[:at_most]]
+    return Chart(
+        "Dose before each image", Axis("Tilt angle", "°"), Axis("Dose", "e/Å²", low=0.0), points, caption=_first_of(tilt_series, at_most)
+    )
+
+
+def tilt_angle_degrees(series: TiltSeries) -> NDArray[np.float64]:
+    """(F,) YTilt of Rz·Ry·Rx: the third row of that product starts with -sin(YTilt)."""
+    return np.degrees(np.arcsin(np.clip(-series.rotation[:, 2, 0], -1.0, 1.0)))
+
+
+def _against_tilt(series: TiltSeries, values: NDArray[np.float64]) -> Series:
+    angle = tilt_angle_degrees(series)
+    order = np.argsort(angle)
+    return Series(series.name, angle[order].tolist(), values[order].tolist(), "points")
+
+
+def _first_of(tilt_series: Sequence[TiltSeries], at_most: int) -> str:
+    return f"The first {at_most} of {len(tilt_series)} tilt series." if len(tilt_series) > at_most else ""

@@ -1,0 +1,50 @@
+"""Grey images of maps: PNG bytes, and panels with a scale bar for the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tomobayes.report.content import Slices
+from tomobayes.report.svg import add, canvas, text, to_text
+
+__all__ = ["draw_panels", "to_grey", "to_png"]
+
+SIZE = 300.0
+_BAR_LENGTHS = (10, 20, 50, 100, 200, 500, 1000, 2000)
+
+
+def to_grey(image: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
+    """Grey values 0-255 between two density values; first row at the bottom, as maps are looked at."""
+    span = high - low if high > low else 1.0
+    scaled = np.clip((np.nan_to_num(image[::-1]) - low) / span, 0.0, 1.0)
+    grey: NDArray[np.uint8] = np.round(255 * scaled).astype(np.uint8)
+    return grey
+
+
+def to_png(image: NDArray[np.uint8]) -> bytes:
+    """A grey image as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def draw_panels(slices: Slices) -> list[tuple[str, str]]:
+    """(label, SVG markup) of each image, with a scale bar."""
+    return [(label, _panel(image, f"{slices.title}, {label}", slices.pixel_size_angstrom)) for label, image in slices.images.items()]
+
+
+def _panel(image: NDArray[np.uint8], label: str, pixel_size_angstrom: float) -> str:
+    drawing = canvas(SIZE, SIZE, label)
+    data = "data:image/png;base64," + base64.b64encode(to_png(image)).decode()
+    add(drawing, "image", href=data, x=0, y=0, width=SIZE, height=SIZE)
+    edge = image.shape[1] * pixel_size_angstrom
+    length = max((length for length in _BAR_LENGTHS if length <= edge / 3), default=_BAR_LENGTHS[0])
+    width = SIZE * length / edge
+    add(drawing, "line", "scale-bar", x1=14, x2=14 + width, y1=SIZE - 14, y2=SIZE - 14)
+    text(drawing, f"{length} Å", 14 + width / 2, SIZE - 21, "scale-label", "middle")
+    return to_text(drawing)
