@@ -11,7 +11,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["PADDING", "FourierVolume", "Sums", "from_map", "gridding_correction", "half_extent", "solve", "to_map"]
+__all__ = [
+    "PADDING",
+    "FourierVolume",
+    "Sums",
+    "box_radii",
+    "from_map",
+    "gridding_correction",
+    "half_extent",
+    "normal_equations",
+    "radii",
+    "shell_mean",
+    "to_map",
+]
 
 PADDING = 2
 """Oversampling of 3D transforms; 2 keeps the error of trilinear interpolation below a percent (as RELION's --pad 2)."""
@@ -94,30 +106,30 @@ def radii(extent: int) -> Tensor:
     return (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis[extent:] ** 2).sqrt() / PADDING
 
 
-def solve(sums: Sums, prior: Tensor) -> Tensor:
-    """Maximum-a-posteriori map V = Σb / (Σw + 1/τ²) (eq 11), real (n, n, n).
+def normal_equations(sums: Sums) -> tuple[Tensor, Tensor]:
+    """Right-hand side and diagonal of the least-squares problem for a map that lives inside its box, (n, n, n//2+1) each.
 
-    Parameters
-    ----------
-    prior : (radius + 1,) 1/τ² per shell, in the units of Σw; infinite where the prior says there is no signal
-
-    Voxels that hardly any image has seen (weight below a thousandth of their shell's mean) are kept from exploding
-    by that floor, as RELION does.
+    Both are brought from the oversampled grid to the box's own by a window in real space: Σb is cropped to the box, and
+    the kernel of Σw is weighted by how often each lag occurs inside the box. Dividing afterwards averages the
+    numerator and the denominator, not their ratio, so that zeros of the CTF do not blow up noise.
     """
-    extent = sums.data.shape[-1] - 1
-    radius = radii(extent)
-    shell = radius.round().long()
-    inside = radius <= sums.radius
-    floor = 1e-3 * shell_mean(sums.weight, shell)[shell]
-    one_over_tau2 = prior.to(sums.weight)[shell.clamp_max(sums.radius)]
-    denominator = torch.maximum(sums.weight, floor) + one_over_tau2
-    # The orthonormal inverse of an oversampled grid: every sample of the box is represented by PADDING³ voxels, both in Σb and in Σw.
-    usable = inside & (denominator > 0) & torch.isfinite(denominator)
-    return to_map(torch.where(usable, sums.data / denominator.clamp_min(1e-30), 0), sums.box)
+    box = sums.box
+    lag = (torch.arange(box, dtype=torch.float32) - box // 2).abs()
+    often = 1 - lag / box
+    kernel = to_map(torch.complex(sums.weight, torch.zeros_like(sums.weight)), box) * (often[:, None, None] * often[:, None] * often)
+    data = torch.fft.rfftn(torch.fft.ifftshift(to_map(sums.data, box))) / box
+    weight = torch.fft.rfftn(torch.fft.ifftshift(kernel)).real / box
+    return data, weight.clamp_min(0)
+
+
+def box_radii(box: int) -> Tensor:
+    """(n, n, n//2+1) distance of the voxels of an rfftn from the origin, in Fourier pixels."""
+    row = torch.fft.fftfreq(box, 1 / box)
+    return (row[:, None, None] ** 2 + row[:, None] ** 2 + torch.fft.rfftfreq(box, 1 / box) ** 2).sqrt()
 
 
 def shell_mean(values: Tensor, shell: Tensor) -> Tensor:
     """Mean of a half-volume quantity per shell, (max shell + 1,)."""
     flat = shell.flatten()
     total = torch.bincount(flat, values.flatten().double())
-    return (total / torch.bincount(flat)).to(values.dtype)
+    return (total / torch.bincount(flat).clamp_min(1)).to(values.dtype)
