@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tomobayes.maps.spectra import Complex, Float, Float32, inverse, shell_counts, shell_index, shell_sum, transform
+from tomobayes.maps.spectra import Complex, Float, Float32, inverse, radius, shell_counts, shell_index, shell_sum, transform
 
 __all__ = [
     "FscCurves",
@@ -117,14 +117,20 @@ def _randomised(spectrum: Complex, box: int, first_shell: int, random: np.random
 
 
 def independent_fraction(mask: Volume | None) -> float:
-    """Share of a map's Fourier voxels that stay independent under a mask, (Σm²)² / (N·Σm⁴); 1 without a mask.
+    """Share of the voxels of a thin shell that stay independent under a mask; 1 without a mask.
 
-    Multiplying by m correlates neighbours with the transform of m², which is what this ratio integrates.
+    Multiplying by m correlates voxels a distance d apart by C(d), the normalised transform of m². The variance of a
+    sum over a shell one voxel thick grows by Σ_d |C(d)|²·w(d), where w is the chance that a voxel's neighbour at d, in
+    any direction, lies in the shell too: 1 - d/2 within one voxel, 1/(2d) beyond.
     """
     if mask is None:
         return 1.0
-    squared = mask.astype(np.float64) ** 2
-    return float(squared.sum() ** 2 / (squared.size * (squared**2).sum()))
+    box = mask.shape[0]
+    spectrum = transform(np.square(mask, dtype=np.float32))
+    distance = np.maximum(radius(box), 0.5)
+    in_shell = np.where(radius(box) < 1, 1 - radius(box) / 2, 0.5 / distance)
+    correlation = _power(spectrum) / _power(spectrum)[0, 0, 0]
+    return float(1 / shell_sum(correlation * in_shell, box).sum())
 
 
 def fsc_standard_error(curve: Float, box: int, fraction: float = 1.0, symmetry_order: int = 1) -> Float:
