@@ -1,1 +1,11 @@
-"""Bayesian structure determination from cryo-electron tomography tilt series."""
+"""Bayesian structure determination from cryo-electron tomography tilt series.
+
+Each command is a function that takes its typed parameters and gives the folder it filled:
+``tomobayes.postprocess(tomobayes.Postprocess(i="Refine3D/job004", mask="mask.mrc"))``.
+"""
+
+from tomobayes.jobs.parameters import ImportProject, Info, Mask, Postprocess
+from tomobayes.jobs.verbs import import_project, info, mask, postprocess
+from tomobayes.model import BadInput
+
+__all__ = ["BadInput", "ImportProject", "Info", "Mask", "Postprocess", "import_project", "info", "mask", "postprocess"]

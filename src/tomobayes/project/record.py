@@ -32,6 +32,7 @@ class Record:
     version: str
     python: str
     host: str
+    directory: str
     started: str
 
 
@@ -44,13 +45,14 @@ def new_record(verb: str, parameters: Mapping[str, Value], command: str) -> Reco
         version=version("tomobayes"),
         python=platform.python_version(),
         host=socket.gethostname(),
+        directory=str(Path.cwd()),
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 
 
 def write_record(folder: Path, record: Record) -> Path:
     """Write ``record`` into ``folder``; the inverse of `read_record`."""
-    heading = {key: getattr(record, key) for key in ("verb", "command", "version", "python", "host", "started")}
+    heading = {key: getattr(record, key) for key in ("verb", "command", "version", "python", "host", "directory", "started")}
     lines = [*_assignments(heading), "", "[parameters]", *_assignments(record.parameters)]
     with atomic_path(folder / RECORD_NAME) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

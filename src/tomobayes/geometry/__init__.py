@@ -1,0 +1,1 @@
+"""Rotations, projection of points, point groups and grids of orientations."""

@@ -1,0 +1,1 @@
+"""One module per verb: the only room where files meet mathematics."""

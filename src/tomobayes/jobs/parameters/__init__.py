@@ -1,0 +1,9 @@
+"""What a user may say to each verb: light models without any mathematics, for command line, Python, forms and job.toml."""
+
+from tomobayes.jobs.parameters.base import JobParameters, Parameters
+from tomobayes.jobs.parameters.import_project import ImportProject
+from tomobayes.jobs.parameters.info import Info
+from tomobayes.jobs.parameters.mask import Mask
+from tomobayes.jobs.parameters.postprocess import Postprocess
+
+__all__ = ["ImportProject", "Info", "JobParameters", "Mask", "Parameters", "Postprocess"]

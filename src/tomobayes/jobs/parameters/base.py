@@ -1,0 +1,75 @@
+"""What every verb's parameters share. Each model is the one source of the command line, the Python API and job.toml."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from cyclopts import Group, Parameter
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["JobParameters", "Parameters"]
+
+_Last = Parameter(group=Group("Output", sort_key=9))
+"""Shown after a verb's own options, which the help lists in the order of the fields."""
+
+
+class Parameters(BaseModel):
+    """Typed, frozen parameters of one verb; field names are option names, field descriptions are their help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    verb: ClassVar[str]
+
+    @classmethod
+    def option(cls, name: str) -> str:
+        """The option that sets a field, as typed: ``extract_box`` is ``--extract-box``."""
+        return "--" + name.strip("_").replace("_", "-")
+
+
+class JobParameters(Parameters):
+    """Parameters of a verb that fills a folder."""
+
+    folder: ClassVar[str]
+    """Type of the job, the folder of its kind in a project."""
+
+    free_to_change: ClassVar[frozenset[str]] = frozenset({"o", "overwrite", "continue_", "j"})
+    """Options that change nothing about the result, so that a continued job may be given other ones."""
+
+    o: Annotated[Path | None, _Last] = Field(
+        None, description="Output folder. Without it: the next TYPE/jobNNN of the project in the current folder."
+    )
+    overwrite: Annotated[bool, _Last] = Field(False, description="Replace what an earlier job left in the output folder.")
+    continue_: Annotated[bool, _Last] = Field(
+        False, alias="continue", description="Go on with the job in the folder --o where it was stopped; its options are remembered."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_treat_a_folder(self) -> JobParameters:
+        if self.continue_ and self.overwrite:
+            raise ValueError("--continue and --overwrite exclude each other: give one of them")
+        if self.continue_ and self.o is None:
+            raise ValueError("--continue needs to know which job: give its folder with --o")
+        return self
+
+    @property
+    def names_a_file(self) -> bool:
+        """Whether ``--o`` is a single file to write rather than a folder."""
+        return False
+
+    def recorded(self) -> Mapping[str, str | int | float | bool | Sequence[str | int | float | bool]]:
+        """What job.toml keeps: every option that was set or has a default, but not how the folder is treated."""
+        return self.model_dump(mode="json", exclude_none=True, exclude={"o", "overwrite", "continue_"})
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        words = ["tomobayes", self.verb]
+        for name in sorted(self.model_fields_set, key=list(type(self).model_fields).index):
+            value = self.model_dump(mode="json")[name]
+            if value is True:
+                words.append(self.option(name))
+            elif value is not None and value is not False:
+                words += [self.option(name), *map(str, value if isinstance(value, list) else [value])]
+        return shlex.join(words)

@@ -1,0 +1,175 @@
+"""``postprocess``: the resolution of two half-maps under a mask, and their sharpened average."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tomobayes.formats.mrc import write_map
+from tomobayes.formats.relion import OptimisationSet, find_optimisation_set, read_optimisation_set, write_optimisation_set
+from tomobayes.formats.relion_postprocess import read_mtf, write_postprocess
+from tomobayes.geometry.pointgroups import point_group
+from tomobayes.jobs.frame import Context
+from tomobayes.jobs.half_maps import find_half_maps, read_half_maps, read_mask
+from tomobayes.jobs.parameters import Postprocess
+from tomobayes.maps.postprocess import Postprocessed, Sharpening, postprocess
+from tomobayes.model import BadInput, Map, Problem, Reference
+from tomobayes.report import Axis, Chart, Fact, Finding, Report, Section, Series, format_number, fsc_chart, slices_of
+
+__all__ = ["run"]
+
+_LEAK = 0.1
+"""A phase-randomised FSC above this at the resolution means that the mask alone correlates the halves."""
+
+
+def run(parameters: Postprocess, context: Context) -> Path:
+    """Write postprocess.mrc, postprocess_masked.mrc, postprocess.star, and an optimisation set that names them where ``--i`` has one."""
+    paths = _half_paths(parameters)
+    half1, half2 = read_half_maps(*paths, parameters.angpix)
+    mask = None if parameters.mask is None else read_mask(parameters.mask, half1, paths[0], parameters.angpix)
+    order = _group_order(parameters.sym)
+    sharpening = _sharpening(parameters, half1.pixel_size_angstrom)
+    folder = context.open([*paths, parameters.mask, parameters.mtf])
+    result = postprocess(
+        half1.data,
+        half2.data,
+        half1.pixel_size_angstrom,
+        None if mask is None else mask.data,
+        sharpening,
+        randomise_below=parameters.randomize_at_fsc,
+        symmetry_order=order,
+        seed=parameters.random_seed,
+    )
+    context.log.say(
+        f"Resolution (FSC 0.143): {_angstrom(result.resolution_angstrom)}; B factor: {format_number(result.b_factor_angstrom2)} Å²"
+    )
+    _write(folder, context, result, half1.pixel_size_angstrom, paths, parameters)
+    context.show(_report(result, half1.pixel_size_angstrom))
+    return folder
+
+
+def _half_paths(parameters: Postprocess) -> tuple[Path, Path]:
+    if parameters.half1 is not None and parameters.half2 is not None:
+        return parameters.half1, parameters.half2
+    assert parameters.i is not None
+    found = find_half_maps(parameters.i)
+    return parameters.half1 or found[0], parameters.half2 or found[1]
+
+
+def _group_order(symbol: str) -> int:
+    try:
+        return len(point_group(symbol))
+    except ValueError as error:
+        raise BadInput(Problem(None, "--sym", str(error))) from None
+
+
+def _sharpening(parameters: Postprocess, pixel_size_angstrom: float) -> Sharpening:
+    mtf = None if parameters.mtf is None else read_mtf(parameters.mtf, parameters.mtf_angpix or pixel_size_angstrom)
+    return Sharpening(
+        b_factor_angstrom2=parameters.adhoc_bfac,
+        fit_low_angstrom=parameters.autob_lowres,
+        fit_high_angstrom=parameters.autob_highres,
+        mtf=mtf,
+        fsc_weighting=not parameters.skip_fsc_weighting,
+        lowpass_angstrom=parameters.low_pass,
+    )
+
+
+def _write(
+    folder: Path, context: Context, result: Postprocessed, pixel_size_angstrom: float, halves: tuple[Path, Path], parameters: Postprocess
+) -> None:
+    files = {"rlnUnfilteredMapHalf1": str(halves[0]), "rlnUnfilteredMapHalf2": str(halves[1])}
+    write_map(folder / "postprocess.mrc", Map(result.map, pixel_size_angstrom))
+    files["rlnSharpenedMap"] = str(folder / "postprocess.mrc")
+    if result.masked_map is not None:
+        write_map(folder / "postprocess_masked.mrc", Map(result.masked_map, pixel_size_angstrom))
+        files |= {"rlnMaskName": str(parameters.mask), "rlnSharpenedMaskedMap": str(folder / "postprocess_masked.mrc")}
+        context.output(folder / "postprocess_masked.mrc")
+    write_postprocess(folder / "postprocess.star", result, files)
+    context.output(folder / "postprocess.mrc", folder / "postprocess.star")
+    members = _members(parameters)
+    if members is not None:
+        reference = Reference(*halves, parameters.mask, folder / "postprocess.star")
+        write_optimisation_set(folder / "optimisation_set.star", replace(members, reference=reference))
+        context.output(folder / "optimisation_set.star")
+
+
+def _members(parameters: Postprocess) -> OptimisationSet | None:
+    """The optimisation set that belongs to the half-maps, where their job wrote one."""
+    if parameters.i is None or not parameters.i.is_dir():
+        return None
+    try:
+        return read_optimisation_set(find_optimisation_set(parameters.i))
+    except BadInput:
+        return None
+
+
+def _report(result: Postprocessed, pixel_size_angstrom: float) -> Report:
+    facts = [
+        Fact("Resolution (FSC 0.143)", _angstrom(result.resolution_angstrom)),
+        Fact("At FSC 0.5", _angstrom(result.curves.resolution_angstrom(0.5))),
+        Fact("B factor", f"{format_number(result.b_factor_angstrom2, 3)} Å²"),
+    ]
+    pictures = [slices_of(Map(result.map, pixel_size_angstrom), "Sharpened map", "postprocess")]
+    if result.masked_map is not None:
+        facts.insert(1, Fact("Without the mask", _angstrom(result.curves.resolution_angstrom(masked=False))))
+        pictures.append(slices_of(Map(result.masked_map, pixel_size_angstrom), "Sharpened map inside the mask", "postprocess_masked"))
+    sections = [Section("Resolution", [_fsc(result), _guinier(result)]), Section("Map", pictures)]
+    return Report("Post-processing", facts=facts, findings=_findings(result), sections=sections)
+
+
+def _fsc(result: Postprocessed) -> Chart:
+    curves = result.curves
+    drawn = {"Corrected": curves.corrected}
+    if result.masked_map is not None:
+        drawn |= {"Unmasked": curves.unmasked, "Masked": curves.masked}
+    if curves.randomised is not None:
+        drawn["Phases randomised"] = curves.randomised
+    caption = f"Standard error of the corrected curve at most {format_number(float(curves.standard_error[1:].max()), 2)}."
+    return fsc_chart(drawn, curves.box, curves.pixel_size_angstrom, caption=caption)
+
+
+def _guinier(result: Postprocessed) -> Chart:
+    plot = result.guinier
+    curves = {"Average of the halves": plot.original, "Weighted by the FSC": plot.weighted, "Sharpened": plot.sharpened}
+    series = [Series(label, plot.inverse_resolution_squared[1:].tolist(), values[1:].tolist()) for label, values in curves.items()]
+    fit = result.guinier_fit
+    if fit is not None:
+        ends = [float(x) for x in plot.inverse_resolution_squared[[1, -1]]]
+        series.append(Series("Fit", ends, [fit.intercept + fit.slope * x for x in ends]))
+    return Chart("Guinier plot", Axis("1/d²", "1/Å²"), Axis("ln of the mean amplitude"), series)
+
+
+def _findings(result: Postprocessed) -> list[Finding]:
+    curves, findings = result.curves, []
+    if not math.isfinite(result.resolution_angstrom):
+        return [Finding("warning", "The half-maps do not agree at any resolution (FSC below 0.143 from the first shell on).")]
+    nyquist = 2 * curves.pixel_size_angstrom
+    if result.resolution_angstrom <= nyquist * (1 + 2 / curves.box):
+        findings.append(
+            Finding(
+                "warning", f"The FSC does not fall below 0.143 before Nyquist ({format_number(nyquist)} Å): go on at a smaller pixel size."
+            )
+        )
+    if curves.randomised is not None:
+        shell = int(np.argmin(np.abs(curves.spatial_frequency - 1 / result.resolution_angstrom)))
+        leak = float(curves.randomised[shell])
+        if leak > _LEAK:
+            findings.append(
+                Finding(
+                    "warning",
+                    f"With random phases the masked halves still correlate by {leak:.2f} at the resolution: the mask is too tight.",
+                )
+            )
+    if curves.resolution_angstrom(masked=False) < result.resolution_angstrom:
+        findings.append(Finding("warning", "The resolution without the mask is better than with it: look at the mask."))
+    if result.guinier_fit is not None and result.b_factor_angstrom2 > 0:
+        findings.append(Finding("warning", "The fitted B factor is positive, so it blurs the map: give one with --adhoc-bfac."))
+    return findings
+
+
+def _angstrom(resolution: float) -> str:
+    return f"{format_number(resolution, 3)} Å" if math.isfinite(resolution) else "none"

@@ -1,0 +1,51 @@
+"""The verbs: each takes its parameters and gives what it wrote. The mathematics is imported when a verb is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tomobayes.jobs.parameters import ImportProject, Info, Mask, Parameters, Postprocess
+
+__all__ = ["VERBS", "import_project", "info", "mask", "postprocess"]
+
+
+def import_project(parameters: ImportProject) -> Path:
+    """Bring a project of RELION 4 or 5 in as native RELION-5 files."""
+    from tomobayes.jobs.frame import run_job
+    from tomobayes.jobs.import_project import run
+
+    return run_job(parameters, run)
+
+
+def info(parameters: Info) -> None:
+    """Say what was understood of a project: counts, pixel sizes, doses, tilts, hand, half-sets and anything odd."""
+    from tomobayes.jobs.info import run
+
+    run(parameters)
+
+
+def mask(parameters: Mask) -> Path:
+    """Make a soft mask from a map, or a sphere."""
+    from tomobayes.jobs.frame import run_job
+    from tomobayes.jobs.mask import run
+
+    return run_job(parameters, run)
+
+
+def postprocess(parameters: Postprocess) -> Path:
+    """Measure the resolution of two half-maps under a mask, and sharpen their average."""
+    from tomobayes.jobs.frame import run_job
+    from tomobayes.jobs.postprocess import run
+
+    return run_job(parameters, run)
+
+
+VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
+    ImportProject: import_project,
+    Info: info,
+    Mask: mask,
+    Postprocess: postprocess,
+}
+"""Every verb on offer, in the order of the help."""
