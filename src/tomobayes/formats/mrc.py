@@ -40,7 +40,7 @@ def read_map(path: Path | str, pixel_size_angstrom: float | None = None) -> Map:
     pixel_size = header.pixel_size_angstrom if pixel_size_angstrom is None else pixel_size_angstrom
     if not pixel_size > 0:
         problems.append(Problem(path, "header", "has no voxel size", remedy="set it in the header or give it explicitly"))
-    data = np.ascontiguousarray(map_pixels(header), dtype=np.float32)
+    data = np.array(map_pixels(header), dtype=np.float32, order="C")
     if not np.isfinite(data).all():
         problems.append(Problem(path, "voxels", f"{np.sum(~np.isfinite(data))} voxels are NaN or infinite", remedy="compute the map again"))
     if problems:
@@ -59,8 +59,10 @@ def write_stack(path: Path | str, images: NDArray[np.floating], pixel_size_angst
 
 
 def write_array(path: Path | str, array: NDArray[np.floating], pixel_size_angstrom: float, mode: Mode, *, is_stack: bool) -> None:
-    """Write (sections, rows, columns) in the given mode; refuses values that float16 cannot hold."""
+    """Write (sections, rows, columns) in the given mode; refuses values that are not finite or that float16 cannot hold."""
     data = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(data).all():
+        raise ValueError(f"{path}: {np.sum(~np.isfinite(data))} values are NaN or infinite, so the file is not written")
     if mode == "float16" and np.abs(data).max(initial=0) > np.finfo(np.float16).max:
         what = f"values up to {np.abs(data).max():.3g} do not fit into float16"
         raise BadInput(Problem(path, "", what, remedy="write float32, or normalise the images first"))

@@ -97,7 +97,7 @@ def _names(reader: TableReader) -> NDArray[np.str_]:
     twice = [name for name, n in Counter(found.tolist()).items() if n > 1]
     if twice:
         rows = [f"{name} (rows {', '.join(str(i + 1) for i in np.flatnonzero(found == name)[:3])})" for name in twice[:5]]
-        what = f"{len(twice)} particle name{'s' * (len(twice) > 1)} occur more than once: {shortened(rows)}"
+        what = f"{len(twice)} particle name{'s occur' if len(twice) > 1 else ' occurs'} more than once: {shortened(rows)}"
         remedy = "give every particle its own name, or remove the column so that names are made"
         reader.report("column rlnTomoParticleName", what, remedy, "images and half-sets would be mixed up")
     return found

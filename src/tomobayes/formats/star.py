@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ __all__ = ["Table", "read_star", "write_star"]
 
 Text = NDArray[np.str_]
 
-RESERVED = ("data_", "loop_", "save_", "stop_", "global_")
+MAX_WIDTH = 40
+NOT_PLAIN = re.compile(r"""^$|^[_#$'";]|^(data_|loop_|save_|stop_|global_)|[^\S\n]""", re.IGNORECASE | re.MULTILINE)
+"""Cells that need quotes: empty ones, ones with blanks, and ones that begin like something else than a value."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,7 @@ def read_star(path: Path | str) -> dict[str, Table]:
         naming the line: ragged rows, duplicate columns or tables, values without a label
     """
     path = Path(path)
-    text = _read_text(path)
-    tables = _parse_with_gemmi(text)
-    if tables is None:
-        tables = [Table(name, _as_columns(labels, rows), is_list) for name, labels, rows, is_list in scan_lines(text, path)]
+    tables = (Table(name, _columns(labels, rows), is_list) for name, labels, rows, is_list in scan_lines(_read_text(path), path))
     return {table.name: table for table in tables}
 
 
@@ -76,51 +75,9 @@ def _read_text(path: Path) -> str:
         raise BadInput(Problem(path, "", "is not a text file", remedy="give a STAR file in UTF-8")) from error
 
 
-def _parse_with_gemmi(text: str) -> list[Table] | None:
-    """Tables by gemmi's parser; None where it refuses, or where rows and lines differ, so that a line scan must say why."""
-    from gemmi import cif
-
-    try:
-        blocks = list(cif.read_string(text))
-        tables = [_table_of_block(block) for block in blocks]
-    except (ValueError, RuntimeError):
-        return None
-    if any(table is None for table in tables):
-        return None
-    n_rows = sum(len(table) for table in tables if table is not None and not table.is_list)
-    return [table for table in tables if table is not None] if n_rows == _count_row_lines(text) else None
-
-
-def _table_of_block(block: Any) -> Table | None:
-    items = [item for item in block if item.pair is not None or item.loop is not None]
-    name = block.name.strip()
-    if all(item.pair is not None for item in items):
-        return Table(name, {item.pair[0][1:]: np.array([_unquote(item.pair[1])]) for item in items}, is_list=True)
-    if len(items) != 1:
-        return None
-    labels, values = [tag[1:] for tag in items[0].loop.tags], items[0].loop.values
-    columns = {label: _text_array(values[i :: len(labels)]) for i, label in enumerate(labels)}
-    return Table(name, columns)
-
-
-def _as_columns(labels: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Text]:
-    return {label: np.array([row[i] for row in rows], dtype=np.str_) for i, label in enumerate(labels)}
-
-
-def _text_array(values: Sequence[str]) -> Text:
-    array = np.array(values, dtype=np.str_)
-    quoted = np.flatnonzero(np.char.startswith(array, '"') | np.char.startswith(array, "'")) if len(array) else ()
-    return np.array([_unquote(value) for value in values], dtype=np.str_) if len(quoted) else array
-
-
-def _unquote(value: str) -> str:
-    return value[1:-1] if len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] else value
-
-
-def _count_row_lines(text: str) -> int:
-    """Lines that are neither empty, comments, block names nor labels: RELION puts one row on each."""
-    starts = (line.lstrip() for line in text.split("\n"))
-    return sum(1 for line in starts if line and line[0] not in "#_" and line[:5].lower() not in ("data_", "loop_"))
+def _columns(labels: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Text]:
+    cells = zip(*rows, strict=True) if rows else ((),) * len(labels)
+    return {label: np.array(column, dtype=np.str_) for label, column in zip(labels, cells, strict=True)}
 
 
 def _list_lines(table: Table) -> Iterable[str]:
@@ -133,17 +90,18 @@ def _loop_lines(table: Table) -> Iterable[str]:
         return
     yield "loop_ \n"
     yield from (f"_{label} #{i} \n" for i, label in enumerate(table.columns, start=1))
-    padded = []
-    for values in table.columns.values():
-        texts = [_quote(value) for value in values.tolist()]
-        width = min(max(map(len, texts), default=0), 40)
-        padded.append([text.rjust(width) for text in texts])
-    for row in zip(*padded, strict=True):
-        yield " ".join(row) + " \n"
+    padded = [_padded(values.tolist()) for values in table.columns.values()]
+    yield from (" ".join(row) + " \n" for row in zip(*padded, strict=True))
+
+
+def _padded(cells: list[str]) -> list[str]:
+    """Cells of one column, quoted where they must be, in one width as far as that helps to read them."""
+    texts = [_quote(cell) for cell in cells] if NOT_PLAIN.search("\n".join(cells)) else cells
+    width = min(max(map(len, texts), default=0), MAX_WIDTH)
+    return [text.rjust(width) for text in texts]
 
 
 def _quote(value: str) -> str:
-    plain = value and not any(c.isspace() for c in value) and value[0] not in "_#$'\";" and not value.lower().startswith(RESERVED)
-    if plain:
+    if not NOT_PLAIN.search(value):
         return value
     return f"'{value}'" if '"' in value else f'"{value}"'

@@ -47,7 +47,8 @@ def open_tilt_images(tilts: TableReader, stack_name: str, folders: Folders, pixe
 def pixel_size_problem(header: MrcHeader, pixel_size_angstrom: float, source: str) -> Problem | None:
     """A header that knows another pixel size (by more than 0.1 %) than a STAR file."""
     found = header.pixel_size_angstrom
-    if not header.has_pixel_size or abs(found / pixel_size_angstrom - 1) <= PIXEL_TOLERANCE:
+    both_known = header.has_pixel_size and pixel_size_angstrom > 0
+    if not both_known or abs(found - pixel_size_angstrom) <= PIXEL_TOLERANCE * found:
         return None
     what = f"the pixel size {found:.4f} Å contradicts {pixel_size_angstrom:.4f} Å of {source}"
     return Problem(header.path, "header", what, "maps would come out at the wrong scale", "correct the header or the STAR file")
