@@ -84,6 +84,7 @@ def test_random_phases_keep_amplitudes_and_low_shells(make_map):
     before, after, far = transform(volume), transform(randomised), shell_index(32) >= 6
     assert np.abs(np.abs(before) - np.abs(after)).max() < 1e-5 * np.abs(before).max()
     assert np.abs((before - after)[~far]).max() < 1e-5 * np.abs(before).max()
+    assert np.abs((before - after)[shell_index(32) == 6]).max() > 1e-3 * np.abs(before[shell_index(32) == 6]).max()
     assert np.abs(fsc(volume, randomised)[10:]).max() < 0.2
     assert np.array_equal(randomised, randomise_phases(volume, 6, seed=1))
     assert np.abs(fsc(randomised, randomise_phases(volume, 6, seed=2))[10:]).max() < 0.2
@@ -99,6 +100,14 @@ def test_correction_takes_away_what_a_tight_mask_brings(halves):
     assert beyond["masked"] > 0.3
     assert abs(beyond["corrected"]) < 0.03
     assert abs(beyond["unmasked"]) < 0.03
+
+
+def test_correction_starts_two_shells_beyond_the_first_random_one(halves):
+    curves = masked_fsc(*halves(32, 30.0, 0.5, cutoff=6), 1.0, sphere_mask(32, 12, 3))
+    first = curves.randomised_from_shell + 2
+    assert np.array_equal(curves.corrected[:first], curves.masked[:first])
+    masked, randomised = curves.masked[first:], curves.randomised[first:]
+    assert np.allclose(curves.corrected[first:], (masked - randomised) / (1 - randomised))
 
 
 def test_noise_claims_no_resolution():

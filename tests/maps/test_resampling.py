@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tomobayes.maps.resampling import change_pixel_size, crop_or_pad, fourier_resample
+from tomobayes.maps.spectra import transform
 
 
 def gaussian(box, pixel_size, centre=(3.0, -5.0, 8.0), width=8.0):
@@ -23,6 +24,14 @@ def test_fourier_resampling_up_and_down_changes_nothing(make_map):
     volume = make_map(32, width=1.6)
     assert np.array_equal(fourier_resample(volume, 32), volume)
     assert np.allclose(fourier_resample(fourier_resample(volume, 45), 32), volume, atol=1e-4)
+
+
+@pytest.mark.parametrize(("old", "new"), [(24, 32), (32, 24), (25, 17), (24, 17)])
+def test_every_frequency_below_nyquist_survives(old, new):
+    volume = np.random.default_rng(0).standard_normal((old,) * 3).astype(np.float32)
+    kept = np.arange(-((min(old, new) - 1) // 2), (min(old, new) - 1) // 2 + 1)
+    spectra = [transform(v)[np.ix_(kept, kept, kept[kept >= 0])] / len(v) ** 3 for v in (volume, fourier_resample(volume, new))]
+    assert np.allclose(*spectra, atol=1e-6)
 
 
 @pytest.mark.parametrize(("old", "new"), [(24, 32), (24, 33), (25, 32), (32, 24), (33, 24), (32, 25), (24, 24)])

@@ -41,19 +41,29 @@ def test_halves_are_reproducible_and_depend_on_the_seed():
     assert not np.array_equal(assign_halves(centres, series, 200.0, 1), assign_halves(centres, series, 200.0, 2))
 
 
-def test_a_lattice_becomes_patches():
-    axis = 70.0 * np.arange(12)
-    centres = np.stack(np.meshgrid(axis, axis, [0.0], indexing="ij"), -1).reshape(-1, 3)
+def lattice(*counts):
+    return 70.0 * np.stack(np.meshgrid(*[np.arange(count) for count in counts], indexing="ij"), -1).reshape(-1, 3)
+
+
+@pytest.mark.parametrize(("counts", "most"), [((12, 12, 1), 0.3), ((3, 48, 1), 0.15), ((6, 6, 6), 0.45)])
+def test_a_lattice_becomes_patches_with_short_borders(counts, most):
+    centres = lattice(*counts)
     half = assign_halves(centres, np.zeros(len(centres), dtype=int), 100.0)
-    assert (half == 1).sum() == 72
-    assert 0 < pairs_across(centres, half, 100.0) < 0.3
+    assert (half == 1).sum() == len(centres) // 2
+    assert 0 < pairs_across(centres, half, 100.0) < most
+
+
+def test_a_large_cluster_is_balanced_by_many_small_ones():
+    centres = np.concatenate([lattice(10, 1, 1), 1e4 + 500 * lattice(10, 1, 1)])
+    for seed in range(5):
+        half = assign_halves(centres, np.zeros(20, dtype=int), 100.0, seed)
+        assert (half[:10] == half[0]).all()
+        assert (half[10:] == 3 - half[0]).all()
 
 
 def test_lattice_and_free_particles_share_a_tomogram():
-    axis = 70.0 * np.arange(10)
-    lattice = np.stack(np.meshgrid(axis, axis, [0.0], indexing="ij"), -1).reshape(-1, 3)
-    free = 5000 + 500 * np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    half = assign_halves(np.concatenate([lattice, free]), np.zeros(127, dtype=int), 100.0)
+    centres = np.concatenate([lattice(10, 10, 1), 5000 + 10 * lattice(3, 3, 3)])
+    half = assign_halves(centres, np.zeros(127, dtype=int), 100.0)
     assert abs((half == 1).sum() - 63) <= 1
 
 
