@@ -13,7 +13,7 @@ from tomobayes.formats.euler import matrix_from_euler
 from tomobayes.formats.mrc import write_stack
 from tomobayes.formats.mrc_header import read_header
 from tomobayes.formats.relion import ExtractedImages, OptimisationSet, read_dataset, read_optimisation_set, write_dataset, write_particles
-from tomobayes.formats.star import read_star
+from tomobayes.formats.star import read_star, write_star
 from tomobayes.formats.stored_particles import write_pseudo_subtomogram
 from tomobayes.model import Dataset, Particles, PseudoSubtomogram, TiltSeries
 
@@ -108,7 +108,17 @@ def rewritten(before: Dataset, after: Particles, path: Path) -> dict[str, list[i
     return {label: rows for label, rows in changed.items() if rows}
 
 
+def set_text(path: Path, label: str, form: str) -> None:
+    """Write the numbers of one column in another form."""
+    tables = read_star(path)
+    columns = dict(tables["particles"].columns)
+    columns[label] = np.array([form.format(float(cell)) for cell in columns[label]])
+    tables["particles"] = replace(tables["particles"], columns=columns)
+    write_star(path, tables.values())
+
+
 def test_only_cells_that_mean_something_else_are_rewritten(project: Path) -> None:
+    set_text(project / "particles.star", "rlnOriginZAngst", "{:.9e}")
     before = read_dataset(project)
     particles = before.particles
     rotation = particles.rotation_particle.copy()
