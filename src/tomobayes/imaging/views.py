@@ -62,7 +62,7 @@ def views_of(
     table = dataset.particles
     series = dataset.tilt_series[int(table.tilt_series[particles[0]])]
     centre = torch.from_numpy(table.centre_angstrom[particles])
-    rotation = torch.from_numpy(series.rotation)
+    rotation = torch.tensor(series.rotation)
     depth = series.hand * series.defocus_slope * depth_angstrom(centre, rotation)
     position, visible = None, torch.ones(len(particles), series.n_tilts, dtype=torch.bool)
     if series.image_size is not None:
@@ -70,23 +70,23 @@ def views_of(
         if dataset.motion_angstrom is not None:
             moved = moved + torch.from_numpy(np.stack([dataset.motion_angstrom[p] for p in particles]))
         position = project(
-            moved, rotation, torch.from_numpy(series.shift_angstrom), series.pixel_size_angstrom, series.tomogram_size, series.image_size
+            moved, rotation, torch.tensor(series.shift_angstrom), series.pixel_size_angstrom, series.tomogram_size, series.image_size
         )
         visible = is_visible(position, series.image_size, half_width_px)
     if table.visible is not None:
         visible = torch.from_numpy(np.stack([table.visible[p] for p in particles]))
     if max_dose is not None:
-        visible = visible & (torch.from_numpy(series.dose) <= max_dose)
+        visible = visible & (torch.tensor(series.dose) <= max_dose)
     return Views(
         rotation=rotation,
         centre_px=position,
-        defocus_u_angstrom=torch.from_numpy(series.defocus_u_angstrom) + depth,
-        defocus_v_angstrom=torch.from_numpy(series.defocus_v_angstrom) + depth,
-        astigmatism_radians=torch.from_numpy(series.astigmatism_radians),
-        phase_shift_radians=torch.from_numpy(series.phase_shift_radians),
-        scale=torch.from_numpy(series.scale),
-        b_factor=torch.from_numpy(series.b_factor),
-        dose=torch.from_numpy(series.dose),
+        defocus_u_angstrom=torch.tensor(series.defocus_u_angstrom) + depth,
+        defocus_v_angstrom=torch.tensor(series.defocus_v_angstrom) + depth,
+        astigmatism_radians=torch.tensor(series.astigmatism_radians),
+        phase_shift_radians=torch.tensor(series.phase_shift_radians),
+        scale=torch.tensor(series.scale),
+        b_factor=torch.tensor(series.b_factor),
+        dose=torch.tensor(series.dose),
         visible=visible,
         optics=dataset.optics[int(table.optics[particles[0]])],
         b_factor_per_dose=series.b_factor_per_dose,
