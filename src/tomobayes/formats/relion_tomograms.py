@@ -14,6 +14,7 @@ from tomobayes.formats.mrc_images import MrcImages
 from tomobayes.formats.paths import Folders
 from tomobayes.formats.problems import collecting
 from tomobayes.formats.relion4 import MATRIX_LABELS, geometry_from_matrices
+from tomobayes.formats.relion_globals import GLOBAL_LABELS, GlobalRow, global_rows
 from tomobayes.formats.star import Table, read_star
 from tomobayes.formats.star_values import TableReader
 from tomobayes.formats.tilt_images import open_tilt_images
@@ -24,17 +25,6 @@ __all__ = ["ImagePolicy", "Tomograms", "load_tomograms", "read_tomograms"]
 Float = NDArray[np.float64]
 ImagePolicy = Literal["required", "optional"]
 
-GLOBAL_LABELS = {
-    "rlnTomoName": "every tomogram has a name",
-    "rlnTomoTiltSeriesPixelSize": "import writes the pixel size of the tilt images",
-    "rlnTomoHand": "import writes the defocus hand, -1 or 1",
-    "rlnVoltage": "import writes the optics",
-    "rlnSphericalAberration": "import writes the optics",
-    "rlnAmplitudeContrast": "import writes the optics",
-    "rlnTomoSizeX": "tomogram reconstruction writes the tomogram size",
-    "rlnTomoSizeY": "tomogram reconstruction writes the tomogram size",
-    "rlnTomoSizeZ": "tomogram reconstruction writes the tomogram size",
-}
 ALIGNMENT = "tilt series alignment writes the angles and shifts"
 CTF = "CTF estimation writes the defoci"
 ANGLE_LABELS = {"rlnTomoYTilt": ALIGNMENT, "rlnTomoZRot": ALIGNMENT, "rlnTomoXShiftAngst": ALIGNMENT, "rlnTomoYShiftAngst": ALIGNMENT}
@@ -88,66 +78,14 @@ def load_tomograms(path: Path, root: Path | None, images: ImagePolicy, problems:
         reader.report("column rlnTomoName", f"tomogram names occur twice: {', '.join(twice)}", "give every tomogram its own name")
     if not complete:
         return Tomograms(names, ())
-    rows = _global_rows(reader)
+    rows = global_rows(reader)
     folders = Folders(path, root)
     loaded = [_load_series(row, reader, tables, folders, images) for row in rows]
     series = tuple(one for one in loaded if one is not None)
     return Tomograms(names, series if len(problems) == n_before else (), reader)
 
 
-@dataclass(frozen=True)
-class _GlobalRow:
-    """One tomogram's row of data_global."""
-
-    name: str
-    pixel_size: float
-    hand: float
-    size: tuple[int, int, int]
-    optics_name: str
-    b_factor_per_dose: float
-    defocus_slope: float
-    n_frames: int | None
-    stack_name: str
-    star_name: str
-    cells: dict[str, str]
-
-
-def _global_rows(reader: TableReader) -> list[_GlobalRow]:
-    names = reader.text("rlnTomoName")
-    pixel_sizes, hands = reader.floats("rlnTomoTiltSeriesPixelSize", 1.0), reader.floats("rlnTomoHand", 1.0)
-    sizes = np.stack([reader.integers(f"rlnTomoSize{axis}") for axis in "XYZ"], axis=-1)
-    optics_names = reader.table.columns.get("rlnOpticsGroupName", names)
-    b_factors, slopes = reader.floats("rlnCtfBfactorPerElectronDose"), reader.floats("rlnTomoDefocusSlope", 1.0)
-    n_frames = reader.integers("rlnTomoFrameCount") if "rlnTomoFrameCount" in reader else None
-    stacks, stars = reader.text("rlnTomoTiltSeriesName"), reader.text("rlnTomoTiltSeriesStarFile")
-    for label, faulty, expected in (
-        ("rlnTomoTiltSeriesPixelSize", pixel_sizes <= 0, "a positive size in Å"),
-        ("rlnTomoHand", np.abs(hands) != 1, "-1 or 1"),
-        ("rlnTomoSizeX/Y/Z", (sizes <= 0).any(axis=1), "the size of the tomogram in unbinned pixels"),
-    ):
-        for row in np.flatnonzero(faulty).tolist():
-            reader.report(f"row {row + 1}, column {label}", f"is not {expected}", "correct the value")
-    return [
-        _GlobalRow(
-            name=str(names[i]),
-            pixel_size=float(pixel_sizes[i]),
-            hand=float(hands[i]),
-            size=(int(sizes[i, 0]), int(sizes[i, 1]), int(sizes[i, 2])),
-            optics_name=str(optics_names[i]),
-            b_factor_per_dose=float(b_factors[i]),
-            defocus_slope=float(slopes[i]),
-            n_frames=None if n_frames is None else int(n_frames[i]),
-            stack_name=str(stacks[i]),
-            star_name=str(stars[i]),
-            cells={label: str(cells[i]) for label, cells in reader.table.columns.items()},
-        )
-        for i in range(len(reader))
-    ]
-
-
-def _load_series(
-    row: _GlobalRow, reader: TableReader, tables: dict[str, Table], folders: Folders, policy: ImagePolicy
-) -> TiltSeries | None:
+def _load_series(row: GlobalRow, reader: TableReader, tables: dict[str, Table], folders: Folders, policy: ImagePolicy) -> TiltSeries | None:
     """One tilt series; None where it has problems."""
     n_before = len(reader.problems)
     tilts = _tilt_table(row, reader, tables, folders)
@@ -162,7 +100,7 @@ def _load_series(
     return _with_portable_names(series, folders, tilt_folders) if len(reader.problems) == n_before else None
 
 
-def _tilt_table(row: _GlobalRow, reader: TableReader, tables: dict[str, Table], folders: Folders) -> TableReader | None:
+def _tilt_table(row: GlobalRow, reader: TableReader, tables: dict[str, Table], folders: Folders) -> TableReader | None:
     """The per-tilt table: in a file of its own (RELION 5) or further down the same file (RELION 4)."""
     file = reader.file
     if row.star_name:
@@ -185,7 +123,7 @@ def _tilt_table(row: _GlobalRow, reader: TableReader, tables: dict[str, Table], 
     return tilts
 
 
-def _images(row: _GlobalRow, tilts: TableReader, folders: Folders, policy: ImagePolicy) -> MrcImages | None:
+def _images(row: GlobalRow, tilts: TableReader, folders: Folders, policy: ImagePolicy) -> MrcImages | None:
     """The tilt images; where they are optional, a file that is absent or does not fit means that there are none."""
     try:
         return open_tilt_images(tilts, row.stack_name, folders, row.pixel_size)
@@ -195,7 +133,7 @@ def _images(row: _GlobalRow, tilts: TableReader, folders: Folders, policy: Image
         return None
 
 
-def _assemble(row: _GlobalRow, tilts: TableReader, images: MrcImages | None) -> TiltSeries:
+def _assemble(row: GlobalRow, tilts: TableReader, images: MrcImages | None) -> TiltSeries:
     image_size = (images.shape[2], images.shape[1]) if images is not None else None
     rotation, shift = _geometry(tilts, row.size, image_size, row.pixel_size)
     return TiltSeries(
