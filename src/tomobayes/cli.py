@@ -52,6 +52,7 @@ def _app(words: Sequence[str]) -> App:
         help="Bayesian structure determination from cryo-electron tomography tilt series.",
         config=_remembered(words),
         default_parameter=Parameter(negative=()),
+        suppress_keyboard_interrupt=False,
     )
     for parameters, verb in VERBS.items():
         app.command(_command(parameters, verb), name=parameters.verb)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -28,12 +29,19 @@ class State:
     sigma: np.ndarray | None
     scale: np.float64
     reference: Path
-    settings: Mapping[str, float]
+    noise: Mapping[tuple[int, str], torch.Tensor]
 
 
 def state(iteration: int = 3) -> State:
     halves = (Inner(np.arange(8.0, dtype=np.float32).reshape(2, 2, 2), "ä"), Inner(np.ones((1, 2), np.complex64), "b"))
-    return State(iteration, halves, None, np.float64(0.1), Path("a b/c.mrc"), {"tau": 1.5})
+    return State(
+        iteration,
+        halves,
+        None,
+        np.float64(0.1),
+        Path("a b/c.mrc"),
+        {(0, "x"): torch.arange(3), (1, "y"): torch.ones(2, 2, dtype=torch.complex64)},
+    )
 
 
 def same(a: object, b: object) -> None:
@@ -41,6 +49,12 @@ def same(a: object, b: object) -> None:
     if isinstance(a, np.ndarray):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
+    elif isinstance(a, torch.Tensor):
+        assert isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert isinstance(b, dict)
+        same(tuple(a), tuple(b))
+        same(tuple(a.values()), tuple(b.values()))
     elif isinstance(a, (Inner, State)):
         for name in a.__dataclass_fields__:
             same(getattr(a, name), getattr(b, name))

@@ -1,6 +1,6 @@
 """Immutable states on disk: what a long computation yields is kept, so that a killed job goes on where it was.
 
-A state is a (nested) frozen dataclass of NumPy arrays, numbers, strings, paths, tuples, string-keyed mappings and None.
+A state is a (nested) frozen dataclass of arrays, tensors, numbers, strings, paths, tuples, mappings and None.
 It is stored as one ``.npz``: the arrays, and a JSON tree that says where each belongs. No pickle: a checkpoint cannot run code.
 """
 
@@ -77,6 +77,8 @@ def _encode(value: object, arrays: Arrays) -> Any:
         key = f"array_{len(arrays)}"
         arrays[key] = np.asarray(value)
         return {"kind": "scalar" if isinstance(value, np.generic) else "array", "of": key}
+    if type(value).__module__ == "torch":
+        return {"kind": "tensor", "of": _encode(np.asarray(value), arrays)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Path):
@@ -87,7 +89,7 @@ def _encode(value: object, arrays: Arrays) -> Any:
     if isinstance(value, tuple):
         return {"kind": "tuple", "of": [_encode(item, arrays) for item in value]}
     if isinstance(value, Mapping):
-        return {"kind": "mapping", "of": {str(key): _encode(item, arrays) for key, item in value.items()}}
+        return {"kind": "mapping", "of": [[_encode(key, arrays), _encode(item, arrays)] for key, item in value.items()]}
     raise TypeError(
         f"a state may not hold a {type(value).__name__}: give it as an array, number, string, path, tuple, mapping or dataclass"
     )
@@ -100,6 +102,8 @@ def _decode(tree: Any, arrays: Arrays, classes: Mapping[str, type]) -> Any:
     match tree["kind"]:
         case "array":
             return arrays[content]
+        case "tensor":
+            return _tensor(_decode(content, arrays, classes))
         case "scalar":
             return arrays[content][()]
         case "path":
@@ -107,6 +111,12 @@ def _decode(tree: Any, arrays: Arrays, classes: Mapping[str, type]) -> Any:
         case "tuple":
             return tuple(_decode(item, arrays, classes) for item in content)
         case "mapping":
-            return {key: _decode(item, arrays, classes) for key, item in content.items()}
+            return {_decode(key, arrays, classes): _decode(item, arrays, classes) for key, item in content}
         case _:
             return classes[tree["name"]](**{key: _decode(item, arrays, classes) for key, item in content.items()})
+
+
+def _tensor(array: NDArray[np.generic]) -> object:
+    import torch
+
+    return torch.from_numpy(array)
