@@ -179,14 +179,14 @@ def test_slices_are_the_central_planes_bottom_up():
 
 def test_known_directions_fall_into_their_cells():
     matrix = np.stack([np.eye(3), Rotation.from_euler("ZYZ", [90, 90, 17], degrees=True).as_matrix().T])
-    counts = directions_of(matrix, rows=4, columns=8).counts
+    counts = directions_of(matrix, rows=4).counts
     assert counts.sum() == 2
     assert counts[0].sum() == 1, "identity looks along the reference's z: tilt 0"
     assert counts[1:3, 5:7].sum() == 1, "rot 90, tilt 90 looks along y"
 
 
 def test_random_directions_fill_equal_cells_equally():
-    counts = directions_of(Rotation.random(20000, random_state=3).as_matrix(), rows=6, columns=12).counts
+    counts = directions_of(Rotation.random(20000, random_state=3).as_matrix(), rows=6).counts
     expected = 20000 / counts.size
     assert float(((counts - expected) ** 2 / expected).sum()) < 110, "chi² with 71 degrees of freedom"
     ElementTree.fromstring(draw_directions(directions_of(np.zeros((0, 3, 3)))))

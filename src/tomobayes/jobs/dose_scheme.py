@@ -11,6 +11,8 @@ __all__ = ["Scheme", "dose_scheme"]
 
 Scheme = Literal["no dose", "unidirectional", "bidirectional", "dose-symmetric", "other"]
 _SLACK_DEGREES = 0.5
+_DISORDER = 0.15
+"""Share of images that may be out of order: refined angles of poor images stray."""
 
 
 def dose_scheme(tilt_degrees: ArrayLike, dose: ArrayLike) -> Scheme:
@@ -30,7 +32,8 @@ def dose_scheme(tilt_degrees: ArrayLike, dose: ArrayLike) -> Scheme:
     taken = angle[np.argsort(received, kind="stable")]
     offset = taken - taken[0]
     sides = [offset[offset > _SLACK_DEGREES], -offset[offset < -_SLACK_DEGREES]]
-    if any((np.diff(side) < -_SLACK_DEGREES).any() for side in sides):
+    inwards = sum(int((np.diff(side) < -_SLACK_DEGREES).sum()) for side in sides)
+    if inwards > _DISORDER * len(taken):
         return "other"
     side = np.sign(offset[np.abs(offset) > _SLACK_DEGREES])
     schemes: dict[int, Scheme] = {0: "unidirectional", 1: "bidirectional"}

@@ -21,6 +21,7 @@ from tomobayes.report import Axis, Chart, Fact, Finding, Report, Section, Series
 
 __all__ = ["run"]
 
+_GUINIER_FROM_ANGSTROM = 40.0
 _LEAK = 0.1
 """A phase-randomised FSC above this at the resolution means that the mask alone correlates the halves."""
 
@@ -47,7 +48,7 @@ def run(parameters: Postprocess, context: Context) -> Path:
         f"Resolution (FSC 0.143): {_angstrom(result.resolution_angstrom)}; B factor: {format_number(result.b_factor_angstrom2)} Å²"
     )
     _write(folder, context, result, half1.pixel_size_angstrom, paths, parameters)
-    context.show(_report(result, half1.pixel_size_angstrom))
+    context.show(_report(result, half1.pixel_size_angstrom, parameters))
     return folder
 
 
@@ -107,7 +108,7 @@ def _members(parameters: Postprocess) -> OptimisationSet | None:
         return None
 
 
-def _report(result: Postprocessed, pixel_size_angstrom: float) -> Report:
+def _report(result: Postprocessed, pixel_size_angstrom: float, parameters: Postprocess) -> Report:
     facts = [
         Fact("Resolution (FSC 0.143)", _angstrom(result.resolution_angstrom)),
         Fact("At FSC 0.5", _angstrom(result.curves.resolution_angstrom(0.5))),
@@ -117,7 +118,7 @@ def _report(result: Postprocessed, pixel_size_angstrom: float) -> Report:
     if result.masked_map is not None:
         facts.insert(1, Fact("Without the mask", _angstrom(result.curves.resolution_angstrom(masked=False))))
         pictures.append(slices_of(Map(result.masked_map, pixel_size_angstrom), "Sharpened map inside the mask", "postprocess_masked"))
-    sections = [Section("Resolution", [_fsc(result), _guinier(result)]), Section("Map", pictures)]
+    sections = [Section("Resolution", [_fsc(result), _guinier(result, parameters)]), Section("Map", pictures)]
     return Report("Post-processing", facts=facts, findings=_findings(result), sections=sections)
 
 
@@ -132,14 +133,17 @@ def _fsc(result: Postprocessed) -> Chart:
     return fsc_chart(drawn, curves.box, curves.pixel_size_angstrom, caption=caption)
 
 
-def _guinier(result: Postprocessed) -> Chart:
+def _guinier(result: Postprocessed, parameters: Postprocess) -> Chart:
+    """From the resolution on where the shape of the particle has little say."""
     plot = result.guinier
+    shown = plot.inverse_resolution_squared >= 1 / _GUINIER_FROM_ANGSTROM**2
     curves = {"Average of the halves": plot.original, "Weighted by the FSC": plot.weighted, "Sharpened": plot.sharpened}
-    series = [Series(label, plot.inverse_resolution_squared[1:].tolist(), values[1:].tolist()) for label, values in curves.items()]
+    x = plot.inverse_resolution_squared[shown].tolist()
+    series = [Series(label, x, values[shown].tolist()) for label, values in curves.items()]
     fit = result.guinier_fit
     if fit is not None:
-        ends = [float(x) for x in plot.inverse_resolution_squared[[1, -1]]]
-        series.append(Series("Fit", ends, [fit.intercept + fit.slope * x for x in ends]))
+        ends = [1 / parameters.autob_lowres**2, 1 / parameters.autob_highres**2 if parameters.autob_highres else x[-1]]
+        series.append(Series("Fit", ends, [fit.intercept + fit.slope * end for end in ends]))
     return Chart("Guinier plot", Axis("1/d²", "1/Å²"), Axis("ln of the mean amplitude"), series)
 
 

@@ -53,13 +53,16 @@ def slices_of(map_: Map, title: str, name: str, caption: str = "") -> Slices:
     return Slices(title, name, images, map_.pixel_size_angstrom, caption)
 
 
-def directions_of(rotation: NDArray[np.float64], title: str = "Viewing directions", rows: int = 18, columns: int = 36) -> Directions:
+def directions_of(rotation: NDArray[np.float64], title: str = "Viewing directions", rows: int | None = None) -> Directions:
     """Along which directions of the reference the untilted particles are seen.
 
     Parameters
     ----------
     rotation : (P, 3, 3) reference -> tomogram; the beam, z of the tomogram, is Aᵀz in the reference, the third row of A
+    rows : of the grid, with twice as many columns; by default as many as the number of particles fills
     """
+    rows = int(np.clip(np.sqrt(len(rotation) / 4), 6, 18)) if rows is None else rows
+    columns = 2 * rows
     x, y, z = np.moveaxis(np.asarray(rotation)[:, 2, :], -1, 0)
     row = np.clip(((1 - z) / 2 * rows).astype(int), 0, rows - 1)
     column = np.clip(((np.arctan2(y, x) / np.pi + 1) / 2 * columns).astype(int), 0, columns - 1)
