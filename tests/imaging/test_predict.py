@@ -137,6 +137,22 @@ def test_offset_shifts_the_image(volume, rotation, views):
     torch.testing.assert_close(moved, still * ramp)
 
 
+def test_aberrations_enter_with_their_signs(volume, rotation, views):
+    """Even ones are subtracted from the sine's argument, as a phase plate would add; odd ones multiply the signal by exp(iρ)."""
+    transform, constant = from_map(volume), 0.3
+    plain = replace(views, optics=replace(OPTICS, even_zernike=(), odd_zernike=()))
+    even = replace(plain, optics=replace(plain.optics, even_zernike=(constant,)))
+    plate = replace(plain, phase_shift_radians=views.phase_shift_radians - constant)
+    odd = replace(plain, optics=replace(plain.optics, odd_zernike=(0.0, 5.0)))
+    images = {
+        name: predict(transform, rotation, one, SAMPLES, PIXEL)
+        for name, one in (("plain", plain), ("even", even), ("plate", plate), ("odd", odd))
+    }
+    torch.testing.assert_close(images["even"], images["plate"])
+    ramp = torch.exp(1j * 5.0 * SAMPLES[:, 0].double() / (BOX * PIXEL))
+    torch.testing.assert_close(images["odd"], images["plain"] * ramp)
+
+
 def test_hand_and_depth_set_the_defocus(dataset, views):
     series = dataset.tilt_series[0]
     height = np.einsum("fj,pj->pf", series.rotation[:, 2], dataset.particles.position_angstrom)
