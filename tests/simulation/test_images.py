@@ -12,7 +12,7 @@ from tomobayes.imaging.views import Views, transfer, views_of
 from tomobayes.model import Dataset
 from tomobayes.simulation.acquisition import Acquisition
 from tomobayes.simulation.density import VOLTS, density_map, particle_diameter_angstrom
-from tomobayes.simulation.images import clean_images
+from tomobayes.simulation.images import clean_images, signal_variance
 from tomobayes.simulation.noise import white
 from tomobayes.simulation.scattering import Scatterers, beads
 from tomobayes.simulation.scene import scene
@@ -61,13 +61,25 @@ def test_a_tilt_image_is_the_closed_form(ice, density):
         assert error < 0.02, f"tilt {tilt}: {error:.3f}"
 
 
-def test_particles_beyond_the_edge_are_cut_not_wrapped(ice, density):
-    table = ice.particles
-    off = ice.with_particles(replace(table, position_angstrom=table.position_angstrom + np.array([PIXEL * 60, 0, 0])))
-    image = next(clean_images(off, 0, [density]))
-    assert np.isfinite(image).all()
-    far = ice.with_particles(replace(table, position_angstrom=table.position_angstrom + np.array([PIXEL * 2000, 0, 0])))
-    assert (next(clean_images(far, 0, [density])) == 0).all()
+@pytest.mark.parametrize("towards", [[60, 0, 0], [-60, 0, 0], [0, 60, 0], [0, -60, 0]])
+def test_particles_at_the_edge_are_cut_not_wrapped(ice, density, towards):
+    """The image is the middle of a larger one."""
+    moved = ice.with_particles(replace(ice.particles, position_angstrom=ice.particles.position_angstrom + PIXEL * np.array(towards)))
+    wider = replace(moved, tilt_series=(replace(ice.tilt_series[0], image_size=(400, 384)),))
+    image, whole = (next(clean_images(one, 0, [density])) for one in (moved, wider))
+    np.testing.assert_allclose(image, whole[120:264, 120:280], atol=1e-6 * np.abs(whole).max())
+
+
+def test_particles_outside_leave_no_trace(ice, density):
+    away = ice.with_particles(replace(ice.particles, position_angstrom=ice.particles.position_angstrom + np.array([PIXEL * 2000, 0, 0])))
+    assert (next(clean_images(away, 0, [density])) == 0).all()
+
+
+def test_signal_variance_is_that_of_fresh_ice(ice, density):
+    """Neither dose nor tilt-dependent scale nor a B factor change the definition of the signal-to-noise ratio."""
+    series = ice.tilt_series[0]
+    worn = replace(series, dose=series.dose + 80, scale=0.5 * series.scale, b_factor=np.full(series.n_tilts, 500.0))
+    assert signal_variance(replace(ice, tilt_series=(worn,)), [density], 150.0) == pytest.approx(signal_variance(ice, [density], 150.0))
 
 
 def test_classes_use_their_own_maps(ice, density):
