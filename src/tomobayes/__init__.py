@@ -4,8 +4,20 @@ Each command is a function that takes its typed parameters and gives the folder 
 ``tomobayes.postprocess(tomobayes.Postprocess(i="Refine3D/job004", mask="mask.mrc"))``.
 """
 
-from tomobayes.jobs.parameters import ImportProject, Info, Mask, Postprocess
-from tomobayes.jobs.verbs import import_project, info, mask, postprocess
+from tomobayes.jobs.parameters import ImportProject, Info, Mask, Postprocess, Simulate
+from tomobayes.jobs.verbs import import_project, info, mask, postprocess, simulate
 from tomobayes.model import BadInput
 
-__all__ = ["BadInput", "ImportProject", "Info", "Mask", "Postprocess", "import_project", "info", "mask", "postprocess"]
+__all__ = [
+    "BadInput",
+    "ImportProject",
+    "Info",
+    "Mask",
+    "Postprocess",
+    "Simulate",
+    "import_project",
+    "info",
+    "mask",
+    "postprocess",
+    "simulate",
+]

@@ -61,7 +61,7 @@ class Log:
         finally:
             self._progress.remove_task(task)
             if not self._progress.tasks:
-                self._progress.stop()
+                _stop(self._progress)
         _LOGGER.info("%s: %s", what, duration(time.monotonic() - start))
 
 
@@ -88,10 +88,16 @@ def job_log() -> Iterator[Log]:
     try:
         yield Log(console, progress, early)
     finally:
-        progress.stop()
+        _stop(progress)
         for handler in _LOGGER.handlers:
             handler.close()
         _LOGGER.handlers, _LOGGER.level, _LOGGER.propagate = before
+
+
+def _stop(progress: Progress) -> None:
+    """Without a terminal the bar was never shown, and stopping it would print an empty line."""
+    if progress.live.is_started:
+        progress.stop()
 
 
 def _terminal_handler(console: Console) -> logging.Handler:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tomobayes.jobs.parameters import ImportProject, Info, Mask, Parameters, Postprocess
+from tomobayes.jobs.parameters import ImportProject, Info, Mask, Parameters, Postprocess, Simulate
 
-__all__ = ["VERBS", "import_project", "info", "mask", "postprocess"]
+__all__ = ["VERBS", "import_project", "info", "mask", "postprocess", "simulate"]
 
 
 def import_project(parameters: ImportProject) -> Path:
@@ -42,7 +42,16 @@ def postprocess(parameters: Postprocess) -> Path:
     return run_job(parameters, run)
 
 
+def simulate(parameters: Simulate) -> Path:
+    """Simulate tilt series with known truth, from atomic models or maps."""
+    from tomobayes.jobs.frame import run_job
+    from tomobayes.jobs.simulate import run
+
+    return run_job(parameters, run)
+
+
 VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
+    Simulate: simulate,
     ImportProject: import_project,
     Info: info,
     Mask: mask,

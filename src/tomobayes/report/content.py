@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -86,7 +87,7 @@ class Directions:
 
 @dataclass(frozen=True)
 class Slices:
-    """Square grey images of one map side by side, each with its label; stored as PNG files named after ``name``."""
+    """Grey images side by side, each with its label; stored as PNG files named after ``name``."""
 
     title: str
     name: str
@@ -170,7 +171,7 @@ def to_json(value: object) -> Any:
 
 def image_name(slices: Slices, label: str) -> str:
     """File name of one image of ``slices``."""
-    return f"{slices.name}_{label}.png"
+    return f"{slices.name}_{re.sub(r'[^A-Za-z0-9.+-]', '', label)}.png"
 
 
 def _object(value: Any) -> dict[str, Any]:

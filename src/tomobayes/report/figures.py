@@ -17,6 +17,7 @@ __all__ = [
     "dose_chart",
     "fsc_chart",
     "histogram_chart",
+    "images_of",
     "iteration_chart",
     "slices_of",
 ]
@@ -51,6 +52,23 @@ def slices_of(map_: Map, title: str, name: str, caption: str = "") -> Slices:
     low, high = np.nanpercentile(np.stack(list(planes.values())), [0.5, 99.8])
     images = {label: to_grey(plane, float(low), float(high)) for label, plane in planes.items()}
     return Slices(title, name, images, map_.pixel_size_angstrom, caption)
+
+
+def images_of(images: Mapping[str, NDArray[np.float32]], pixel_size_angstrom: float, title: str, name: str, caption: str = "") -> Slices:
+    """Noisy images, each averaged down to at most 400 pixels a side and on a grey scale of its own, three deviations either way.
+
+    Parameters
+    ----------
+    images : label -> (height, width)
+    """
+    factor = max(-(-max(image.shape) // 400) for image in images.values())
+    grey = {}
+    for label, image in images.items():
+        height, width = (edge // factor for edge in image.shape)
+        small = image[: height * factor, : width * factor].reshape(height, factor, width, factor).mean((1, 3))
+        centre, spread = float(np.median(small)), 3 * float(small.std())
+        grey[label] = to_grey(small, centre - spread, centre + spread)
+    return Slices(title, name, grey, factor * pixel_size_angstrom, caption)
 
 
 def directions_of(rotation: NDArray[np.float64], title: str = "Viewing directions", rows: int | None = None) -> Directions:

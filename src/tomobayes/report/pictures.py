@@ -39,12 +39,13 @@ def draw_panels(slices: Slices) -> list[tuple[str, str]]:
 
 
 def _panel(image: NDArray[np.uint8], label: str, pixel_size_angstrom: float) -> str:
-    drawing = canvas(SIZE, SIZE, label)
+    height = SIZE * image.shape[0] / image.shape[1]
+    drawing = canvas(SIZE, height, label)
     data = "data:image/png;base64," + base64.b64encode(to_png(image)).decode()
-    add(drawing, "image", href=data, x=0, y=0, width=SIZE, height=SIZE)
+    add(drawing, "image", href=data, x=0, y=0, width=SIZE, height=height)
     edge = image.shape[1] * pixel_size_angstrom
     length = max((length for length in _BAR_LENGTHS if length <= edge / 3), default=_BAR_LENGTHS[0])
     width = SIZE * length / edge
-    add(drawing, "line", "scale-bar", x1=14, x2=14 + width, y1=SIZE - 14, y2=SIZE - 14)
-    text(drawing, f"{length} Å", 14 + width / 2, SIZE - 21, "scale-label", "middle")
+    add(drawing, "line", "scale-bar", x1=14, x2=14 + width, y1=height - 14, y2=height - 14)
+    text(drawing, f"{length} Å", 14 + width / 2, height - 21, "scale-label", "middle")
     return to_text(drawing)

@@ -5,5 +5,6 @@ from tomobayes.jobs.parameters.import_project import ImportProject
 from tomobayes.jobs.parameters.info import Info
 from tomobayes.jobs.parameters.mask import Mask
 from tomobayes.jobs.parameters.postprocess import Postprocess
+from tomobayes.jobs.parameters.simulate import Simulate
 
-__all__ = ["ImportProject", "Info", "JobParameters", "Mask", "Parameters", "Postprocess"]
+__all__ = ["ImportProject", "Info", "JobParameters", "Mask", "Parameters", "Postprocess", "Simulate"]
