@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from tomobayes.fourier.volume import from_map
 from tomobayes.imaging.views import Views, transfer, views_of
 from tomobayes.model import Dataset
 from tomobayes.simulation.acquisition import Acquisition
 from tomobayes.simulation.density import VOLTS, density_map, particle_diameter_angstrom
-from tomobayes.simulation.images import clean_images, signal_variance
+from tomobayes.simulation.images import clean_images, delocalised_box, rendering_bytes, signal_variance
 from tomobayes.simulation.noise import white
 from tomobayes.simulation.scattering import Scatterers, beads
 from tomobayes.simulation.scene import scene
@@ -130,6 +131,23 @@ def test_the_seed_decides_everything(ice, density):
     images = [np.stack(list(tilt_images(one, 0))) for one in (first, again, other)]
     assert np.array_equal(images[0], images[1])
     assert not np.array_equal(images[0], images[2])
+
+
+def test_a_series_may_be_empty(ice, density):
+    empty_first = replace(ice, tilt_series=(ice.tilt_series[0], ice.tilt_series[0]))
+    empty_first = empty_first.with_particles(replace(ice.particles, tilt_series=np.ones(8, dtype=np.int64)))
+    simulation = simulate(empty_first, [density], seed=1, snr=1.0, motion_angstrom=1.0)
+    assert all((image == 0).all() for image in clean_images(simulation.truth, 0, simulation.maps))
+    assert series_truth(simulation, 0).motion.shape == (0, 5, 3)
+
+
+def test_memory_is_told_in_advance(ice, density):
+    """Two maps cost one more transform than one; three times finer pixels cost 27 times as much and delocalisation more."""
+    one, two = (rendering_bytes(ice, [density] * n) for n in (1, 2))
+    transform = from_map(torch.zeros((delocalised_box(ice, density),) * 3)).data
+    assert two - one == pytest.approx(transform.numel() * transform.element_size(), rel=0.05)
+    finer = replace(density, data=np.zeros((96,) * 3, np.float32), pixel_size_angstrom=PIXEL / 3)
+    assert rendering_bytes(ice, [finer]) > 27 * one
 
 
 def test_truth_arrays_describe_the_images(ice, density):

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.fourier.grids import good_box, half_plane
-from tomobayes.fourier.volume import FourierVolume, from_map
+from tomobayes.fourier.volume import PADDING, FourierVolume, from_map
 from tomobayes.imaging.predict import predict
 from tomobayes.imaging.views import Views, views_of
 from tomobayes.model import Dataset, Map
 from tomobayes.optics import wavelength_angstrom
 
-__all__ = ["clean_images", "delocalised_box", "signal_variance"]
+__all__ = ["clean_images", "delocalised_box", "rendering_bytes", "signal_variance"]
 
 CHUNK = 64
 """Particles predicted at a time."""
@@ -33,6 +33,12 @@ def delocalised_box(dataset: Dataset, density: Map) -> int:
     )
     pixel = density.pixel_size_angstrom
     return good_box(density.box + 2 * math.ceil(widest / (2 * pixel) / pixel))
+
+
+def rendering_bytes(dataset: Dataset, maps: Sequence[Map]) -> int:
+    """Memory that rendering needs: every map's transform is kept, and one map at a time is transformed in its padded box."""
+    voxels = [(PADDING * delocalised_box(dataset, one)) ** 3 for one in maps]
+    return 4 * sum(voxels) + 12 * max(voxels)
 
 
 def clean_images(dataset: Dataset, series: int, maps: Sequence[Map]) -> Iterator[NDArray[np.float32]]:
@@ -62,10 +68,11 @@ def signal_variance(dataset: Dataset, maps: Sequence[Map], diameter_angstrom: fl
         replace(one, dose=np.zeros(one.n_tilts), scale=np.ones(one.n_tilts), b_factor=np.zeros(one.n_tilts)) for one in dataset.tilt_series
     )
     dataset = replace(dataset, tilt_series=fresh)
-    untilted = int(fresh[0].rotation[:, 2, 2].argmax())
+    series = int(dataset.particles.tilt_series.min())
+    untilted = int(fresh[series].rotation[:, 2, 2].argmax())
     volumes = _volumes(dataset, maps)
     variances: list[Tensor] = []
-    for number, rows in _groups(dataset, 0):
+    for number, rows in _groups(dataset, series):
         volume = volumes[number]
         _, boxes = _boxes(dataset, rows[:at_most], volume, untilted)
         axis = torch.arange(volume.box) - volume.box // 2

@@ -140,5 +140,5 @@ def series_truth(simulation: Simulation, series: int) -> SeriesTruth:
         shifts=one.shift_angstrom,
         tilt=tilt_degrees(one.rotation),
         defocus=0.5 * (one.defocus_u_angstrom + one.defocus_v_angstrom),
-        motion=still if truth.motion_angstrom is None else np.stack([truth.motion_angstrom[row] for row in rows]),
+        motion=still if truth.motion_angstrom is None else np.array([truth.motion_angstrom[row] for row in rows]).reshape(still.shape),
     )
