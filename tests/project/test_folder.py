@@ -77,6 +77,13 @@ def test_marker_and_list_agree(error, how, status):
     assert processes() == {"MaskCreate/job001/": status}
 
 
+def test_a_second_ending_takes_the_place_of_the_first(project):
+    with pytest.raises(RuntimeError):
+        run(out=project / "here", error=RuntimeError())
+    run(out=project / "here", mode=Mode.CONTINUE)
+    assert [path.name for path in (project / "here").glob("RELION_JOB_EXIT_*")] == [Ending.SUCCESS.value]
+
+
 def test_bad_input_leaves_nothing(project):
     run("Import")
     with pytest.raises(BadInput):
@@ -120,11 +127,12 @@ Denoise/job007/tomograms.star TomogramGroupMetadata.star.relion.tomo.denoise    
 
 def test_relions_rows_are_kept(project):
     (project / "default_pipeline.star").write_text(RELIONS)
-    assert run().path == Path("MaskCreate/job008")
+    assert run(inputs=[Path("Denoise/job007/tomograms.star")]).path == Path("MaskCreate/job008")
     tables = read_star("default_pipeline.star")
     assert tables["pipeline_general"].columns["rlnPipeLineJobCounter"][0] == "9"
     assert tables["pipeline_processes"].columns["rlnPipeLineProcessAlias"].tolist() == ["Denoise/train/", "None"]
     assert tables["pipeline_nodes"].columns["rlnPipeLineNodeTypeLabelDepth"].tolist() == ["2", "1"]
+    assert tables["pipeline_nodes"].columns["rlnPipeLineNodeTypeLabel"][0].endswith("tomo.denoise")
 
 
 def test_full_folder_is_refused_untouched(project):
