@@ -19,8 +19,7 @@ class Ending(Enum):
 
 
 def mark(folder: Path, how: Ending) -> None:
-    """Leave the marker of ``how`` the job in ``folder`` ended, and no other."""
-    clear_markers(folder)
+    """Leave the marker of ``how`` the job in ``folder`` ended; those of earlier runs are cleared when a run begins."""
     (folder / how.value).touch()
 
 
