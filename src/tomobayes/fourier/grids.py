@@ -45,4 +45,5 @@ def half_space(radius: int) -> Tensor:
 
 def shells(samples: Tensor) -> Tensor:
     """(…,) int64 nearest-integer radius of samples (..., d)."""
-    return samples.to(torch.float64).norm(dim=-1).round().long()
+    radius: Tensor = samples.to(torch.float64).norm(dim=-1)
+    return radius.round().long()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["extract", "insert"]
 
+Real = NDArray[np.floating]
+Complex = NDArray[np.complexfloating]
+
 
 @nb.njit(inline="always", fastmath=True, error_model="numpy")
-def _locate(rotation, point, padding, extent):
+def _locate(
+    rotation: Real, point: Real, padding: np.floating, extent: np.floating
+) -> tuple[np.int32, np.int32, np.int32, np.floating, np.floating, np.floating, bool]:
     """Cell (x0, y0, z0) and fractions (fx, fy, fz) of Aᵀq on the half grid, and whether the Friedel mate was taken."""
     px, py, pz = point[0], point[1], point[2]
     x = padding * (rotation[0, 0] * px + rotation[1, 0] * py + rotation[2, 0] * pz)
@@ -25,7 +31,7 @@ def _locate(rotation, point, padding, extent):
 
 
 @nb.njit(parallel=True, fastmath=True, error_model="numpy", boundscheck=False, cache=True)
-def extract(volume, rotations, points, padding, out):
+def extract(volume: Complex, rotations: Real, points: Real, padding: np.floating, out: Complex) -> None:
     """out[o, q] = V(padding·Aᵀ_o q) for volume (2c+1, 2c+1, c+1), rotations (O, 3, 3), points (Q, 3)."""
     extent = rotations.dtype.type(volume.shape[2] - 1)
     one = rotations.dtype.type(1)
@@ -34,7 +40,9 @@ def extract(volume, rotations, points, padding, out):
         for q in range(points.shape[0]):
             x, y, z, fx, fy, fz, flipped = _locate(rotation, points[q], padding, extent)
             gx = one - fx
-            near = (volume[z, y, x] * gx + volume[z, y, x + 1] * fx) * (one - fy) + (volume[z, y + 1, x] * gx + volume[z, y + 1, x + 1] * fx) * fy
+            near = (volume[z, y, x] * gx + volume[z, y, x + 1] * fx) * (one - fy) + (
+                volume[z, y + 1, x] * gx + volume[z, y + 1, x + 1] * fx
+            ) * fy
             far = (volume[z + 1, y, x] * gx + volume[z + 1, y, x + 1] * fx) * (one - fy) + (
                 volume[z + 1, y + 1, x] * gx + volume[z + 1, y + 1, x + 1] * fx
             ) * fy
@@ -43,7 +51,7 @@ def extract(volume, rotations, points, padding, out):
 
 
 @nb.njit(parallel=True, fastmath=True, error_model="numpy", boundscheck=False, cache=True)
-def insert(accumulators, values, weights, rotations, points, padding):
+def insert(accumulators: Real, values: Complex, weights: Real, rotations: Real, points: Real, padding: np.floating) -> None:
     """Add values and weights (O, Q) at Aᵀq into accumulators (T, 2c+1, 2c+1, c+1, 4), one per thread.
 
     The last axis holds (re, im, weight, unused): one cache line serves a voxel. Orientations are dealt to accumulators

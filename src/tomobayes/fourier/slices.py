@@ -7,6 +7,7 @@ read and written by the same two functions.
 from __future__ import annotations
 
 import numba
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,7 +60,9 @@ def _insert_once(values: Tensor, rotations: Tensor, points: Tensor, extent: int)
 def _check_reach(points: Tensor, radius: int) -> None:
     reach = float(points.norm(dim=-1).max()) if len(points) else 0.0
     if reach > radius + 1e-3:
-        raise ValueError(f"samples reach {reach:.2f} Fourier pixels but the transform holds only {radius}; crop the samples or transform to a larger radius")
+        raise ValueError(
+            f"samples reach {reach:.2f} Fourier pixels but the transform holds only {radius}; crop the samples or transform to a larger radius"
+        )
 
 
 def extract_slices(volume: FourierVolume, rotations: Tensor, points: Tensor) -> Tensor:
@@ -76,7 +79,8 @@ def extract_slices(volume: FourierVolume, rotations: Tensor, points: Tensor) -> 
     (O, Q) complex; differentiable in the map and in the rotations
     """
     _check_reach(points, volume.radius)
-    return _extract(volume.data, rotations, points)
+    slices: Tensor = _extract(volume.data, rotations, points)
+    return slices
 
 
 class Accumulator:
@@ -100,7 +104,7 @@ class Accumulator:
             weights.contiguous().numpy(),
             rotations.float().contiguous().numpy(),
             points.float().contiguous().numpy(),
-            numpy_float32(PADDING),
+            np.float32(PADDING),
         )
 
     def sums(self) -> Sums:
@@ -112,10 +116,3 @@ class Accumulator:
         data[..., 0] += torch.conj_physical(data[..., 0].flip(0, 1))
         weight[..., 0] += weight[..., 0].flip(0, 1)
         return Sums(data, weight, self.box, self.radius)
-
-
-def numpy_float32(value: float):  # type: ignore[no-untyped-def]
-    """A float32 scalar: Numba would promote the whole expression to double for a Python float."""
-    import numpy as np
-
-    return np.float32(value)

@@ -97,7 +97,8 @@ def to_map(data: Tensor, box: int) -> Tensor:
     room = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(padded,) * 3))
     start = padded // 2 - box // 2
     inside = room[start : start + box, start : start + box, start : start + box]
-    return inside / gridding_correction(box, PADDING, inside.dtype)
+    corrected: Tensor = inside / gridding_correction(box, PADDING, inside.dtype)
+    return corrected
 
 
 def radii(extent: int) -> Tensor:
@@ -125,11 +126,13 @@ def normal_equations(sums: Sums) -> tuple[Tensor, Tensor]:
 def box_radii(box: int) -> Tensor:
     """(n, n, n//2+1) distance of the voxels of an rfftn from the origin, in Fourier pixels."""
     row = torch.fft.fftfreq(box, 1 / box)
-    return (row[:, None, None] ** 2 + row[:, None] ** 2 + torch.fft.rfftfreq(box, 1 / box) ** 2).sqrt()
+    radius: Tensor = (row[:, None, None] ** 2 + row[:, None] ** 2 + torch.fft.rfftfreq(box, 1 / box) ** 2).sqrt()
+    return radius
 
 
 def shell_mean(values: Tensor, shell: Tensor) -> Tensor:
     """Mean of a half-volume quantity per shell, (max shell + 1,)."""
     flat = shell.flatten()
     total = torch.bincount(flat, values.flatten().double())
-    return (total / torch.bincount(flat).clamp_min(1)).to(values.dtype)
+    mean: Tensor = (total / torch.bincount(flat).clamp_min(1)).to(values.dtype)
+    return mean

@@ -13,7 +13,16 @@ from tomobayes.fourier.grids import good_box
 from tomobayes.imaging.views import Views
 from tomobayes.optics import wavelength_angstrom
 
-__all__ = ["Crop", "circle_fade", "crop_boxes", "crop_plan", "delocalisation_angstrom", "half_plane_frequency", "soften_circle", "transform_boxes"]
+__all__ = [
+    "Crop",
+    "circle_fade",
+    "crop_boxes",
+    "crop_plan",
+    "delocalisation_angstrom",
+    "half_plane_frequency",
+    "soften_circle",
+    "transform_boxes",
+]
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ def transform_boxes(boxes: Tensor, position: Tensor, crop: Crop) -> Tensor:
     -------
     (P, large, large//2+1) complex64 without DC, divided by binning² so that the density scale of the map does not depend on the binning
     """
-    spectrum = torch.fft.rfft2(boxes, norm="ortho")
+    spectrum: Tensor = torch.fft.rfft2(boxes, norm="ortho")
     half = crop.large // 2
     if crop.raw != crop.large:
         spectrum = torch.cat([spectrum[:, :half], spectrum[:, crop.raw - (crop.large - half) :]], 1)[..., : half + 1]

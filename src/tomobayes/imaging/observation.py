@@ -42,6 +42,7 @@ class Statistics:
     anchor_angstrom : (P, 3) float64, tomogram position of the box's centre
     box, pixel_size_angstrom : of the (binned) box
     retained : share of the noise power that the circular window left in D; its signal lies inside and is whole
+    multiplicity : (P, J) float32 M of pseudo-subtomograms, how often each voxel was observed; None for images
     """
 
     particles: NDArray[np.int64]
@@ -54,6 +55,7 @@ class Statistics:
     box: int
     pixel_size_angstrom: float
     retained: float
+    multiplicity: Tensor | None = None
 
     @property
     def n_tilts(self) -> int:
@@ -181,7 +183,17 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
         return modulate(spectrum, factor, crop)
 
     pixel = series.pixel_size_angstrom * crop.binning
-    return _from_views(dataset, particles, views, crop.box, pixel, radius, read_tilt, table.centre_angstrom[particles], float(fade[middle, middle].square().mean()))
+    return _from_views(
+        dataset,
+        particles,
+        views,
+        crop.box,
+        pixel,
+        radius,
+        read_tilt,
+        table.centre_angstrom[particles],
+        float(fade[middle, middle].square().mean()),
+    )
 
 
 def from_stacks(dataset: Dataset, particles: NDArray[np.int64], radius: int, max_dose: float | None = None) -> Statistics:
@@ -226,12 +238,14 @@ def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: in
     undo = torch.where(ball, 1 / gridding_correction(box, 1), 0)
     data = torch.empty((len(particles), len(samples)), dtype=torch.complex64)
     weight = torch.empty((len(particles), len(samples)), dtype=torch.float32)
+    multiplicity = torch.empty_like(weight)
     for i, particle in enumerate(particles):
         one = stored.read(int(particle))
         spectrum = torch.fft.rfftn(torch.fft.ifftshift(torch.from_numpy(one.data) * undo), norm="ortho")
         observed = torch.from_numpy(one.multiplicity) > 0.01
         data[i] = torch.where(observed, spectrum, 0)[z, y, x]
         weight[i] = torch.where(observed, torch.from_numpy(one.weight), 0)[z, y, x]
+        multiplicity[i] = torch.from_numpy(one.multiplicity)[z, y, x]
     table = dataset.particles
     return Statistics(
         particles=particles,
@@ -244,4 +258,5 @@ def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: in
         box=box,
         pixel_size_angstrom=stored.pixel_size_angstrom,
         retained=float(ball.float().mean()),
+        multiplicity=multiplicity,
     )

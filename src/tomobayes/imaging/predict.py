@@ -14,7 +14,9 @@ from tomobayes.imaging.views import Views, odd_phase_factor, transfer
 __all__ = ["predict"]
 
 
-def predict(volume: FourierVolume, rotation: Tensor, views: Views, samples: Tensor, pixel_size_angstrom: float, offset_px: Tensor | None = None) -> Tensor:
+def predict(
+    volume: FourierVolume, rotation: Tensor, views: Views, samples: Tensor, pixel_size_angstrom: float, offset_px: Tensor | None = None
+) -> Tensor:
     """Noise-free transforms of the particles' boxes, bright particles.
 
     Parameters

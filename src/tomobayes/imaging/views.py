@@ -118,7 +118,11 @@ def transfer(views: Views, tilt: int, frequency: Tensor) -> Tensor:
         phase = phase - even_phase(views.optics.even_zernike, frequency)
     one = slice(tilt, tilt + 1)
     decay = envelope(
-        frequency.square().sum(-1), views.dose[one].to(cast), views.b_factor[one].to(cast), views.b_factor_per_dose, views.scale[one].to(cast)
+        frequency.square().sum(-1),
+        views.dose[one].to(cast),
+        views.b_factor[one].to(cast),
+        views.b_factor_per_dose,
+        views.scale[one].to(cast),
     )
     return torch.sin(phase) * decay
 

@@ -60,7 +60,8 @@ def solve(sums: Sums, ssnr: Tensor | None) -> Tensor:
     if ssnr is not None:
         denominator = denominator + mean / ssnr[: sums.radius + 1].to(mean)[shell]
     spectrum = torch.where(inside & (denominator > 0), data * sums.box / denominator.clamp_min(1e-30), 0)
-    return torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(sums.box,) * 3))
+    solved: Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(sums.box,) * 3))
+    return solved
 
 
 def ssnr_from_fsc(fsc: Tensor, tau2_fudge: float = 1.0) -> Tensor:

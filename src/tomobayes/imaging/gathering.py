@@ -1,0 +1,117 @@
+"""Which images feed the statistics, in which portions, and how long they are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomobayes.imaging.crops import crop_plan, delocalisation_angstrom
+from tomobayes.imaging.observation import Statistics, from_stacks, from_subtomograms, from_tilt_images
+from tomobayes.imaging.views import views_of
+from tomobayes.model import Dataset
+
+__all__ = ["Engine", "Gatherer", "Portion", "Source", "choose_engine", "portions", "usable_particles"]
+
+Engine = Literal["series", "stacks", "subtomograms"]
+"""Where the images come from: crops of tilt images on the fly, stored 2D stacks, or stored pseudo-subtomograms."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """How the images of a data set are turned into statistics.
+
+    Parameters
+    ----------
+    box, binning : edge in binned pixels, binned over unbinned pixel size
+    extract_box : binned edge of the box in which the CTF is applied; None: from the defocus
+    max_dose : e/Å², None for no limit; min_tilts : particles seen in fewer tilts are left out
+    """
+
+    engine: Engine
+    box: int
+    binning: float
+    extract_box: int | None = None
+    max_dose: float | None = None
+    min_tilts: int = 1
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Particles that are gathered together: one tilt series, one optics group, one half-set."""
+
+    tilt_series: int
+    half: int
+    particles: NDArray[np.int64]
+
+
+def choose_engine(dataset: Dataset) -> Engine:
+    """The engine follows the input: stored stacks or subtomograms where the particles name them, else tilt images."""
+    if dataset.particles.subtomograms is not None:
+        return "subtomograms"
+    return "stacks" if dataset.particles.stacks is not None else "series"
+
+
+def usable_particles(dataset: Dataset, source: Source) -> NDArray[np.bool_]:
+    """(P,) which particles are seen, whole box inside the image and dose within the limit, in at least ``min_tilts`` tilts."""
+    usable = np.ones(len(dataset.particles), dtype=bool)
+    if source.engine == "subtomograms":
+        return usable
+    for rows in _by_series(dataset):
+        pixels = 0.5 * source.box * source.binning if source.engine == "series" else 0.0
+        seen = views_of(dataset, rows, half_width_px=pixels, max_dose=source.max_dose).visible.sum(1).numpy()
+        usable[rows] = seen >= source.min_tilts
+    return usable
+
+
+def _by_series(dataset: Dataset) -> list[NDArray[np.int64]]:
+    table = dataset.particles
+    keys = np.stack([table.tilt_series, table.optics], 1)
+    return [np.flatnonzero((keys == key).all(1)) for key in np.unique(keys, axis=0)]
+
+
+def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256) -> list[Portion]:
+    """Split the usable particles by tilt series, optics group and half-set, and those into portions of at most ``largest``."""
+    table = dataset.particles
+    found = []
+    for rows in _by_series(dataset):
+        for half in np.unique(table.half[rows]):
+            chosen = rows[(table.half[rows] == half) & usable[rows]]
+            pieces = max(1, -(-len(chosen) // largest))
+            found += [Portion(int(table.tilt_series[rows[0]]), int(half), piece) for piece in np.array_split(chosen, pieces) if len(piece)]
+    return found
+
+
+class Gatherer:
+    """Statistics of portions, kept in memory while they fit into a budget and cut again from the images where they do not."""
+
+    def __init__(self, dataset: Dataset, source: Source, radius: int, budget_bytes: float = 4e9):
+        self._dataset, self._source, self._radius = dataset, source, radius
+        self._budget = budget_bytes
+        self._kept: dict[bytes, Statistics] = {}
+
+    def __call__(self, portion: Portion) -> Statistics:
+        key = portion.particles.tobytes()
+        if key in self._kept:
+            return self._kept[key]
+        statistics = gather(self._dataset, portion.particles, self._source, self._radius)
+        size = statistics.data.numel() * 12
+        if size <= self._budget:
+            self._budget -= size
+            self._kept[key] = statistics
+        return statistics
+
+
+def gather(dataset: Dataset, particles: NDArray[np.int64], source: Source, radius: int) -> Statistics:
+    """Statistics of particles of one tilt series and optics group up to a Fourier radius."""
+    if source.engine == "stacks":
+        return from_stacks(dataset, particles, radius, source.max_dose)
+    if source.engine == "subtomograms":
+        return from_subtomograms(dataset, particles, radius)
+    series = dataset.tilt_series[int(dataset.particles.tilt_series[particles[0]])]
+    finest = source.box * series.pixel_size_angstrom * source.binning / radius
+    reach = delocalisation_angstrom(views_of(dataset, particles), finest)
+    crop = crop_plan(source.box, source.binning, source.extract_box, reach, series.pixel_size_angstrom)
+    return from_tilt_images(dataset, particles, crop, radius, source.max_dose)
