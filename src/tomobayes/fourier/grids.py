@@ -30,7 +30,7 @@ def _ordered(candidates: np.ndarray, radius: int) -> Tensor:
 
 
 def half_plane(radius: int) -> Tensor:
-    """(J, 2) int64 samples (x, y) with x > 0, or x = 0 and y > 0, inside the circle; self-conjugate points are outside for radius < box/2."""
+    """(J, 2) int64 samples (x, y) with x > 0, or x = 0 and y > 0, inside the circle; a radius < box/2 leaves self-conjugate points out."""
     axis = np.arange(-radius, radius + 1)
     x, y = np.meshgrid(axis[radius:], axis, indexing="ij")
     return _ordered(np.stack([x.ravel(), y.ravel()], -1), radius)

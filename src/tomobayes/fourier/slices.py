@@ -14,7 +14,7 @@ from torch import Tensor
 from tomobayes.fourier import kernels, reference
 from tomobayes.fourier.volume import PADDING, FourierVolume, Sums, half_extent
 
-__all__ = ["Accumulator", "extract_slices"]
+__all__ = ["Accumulator", "extract_slices", "with_friedel_mates"]
 
 
 @torch.library.custom_op("tomobayes::extract", mutates_args=())
@@ -60,9 +60,7 @@ def _insert_once(values: Tensor, rotations: Tensor, points: Tensor, extent: int)
 def _check_reach(points: Tensor, radius: int) -> None:
     reach = float(points.norm(dim=-1).max()) if len(points) else 0.0
     if reach > radius + 1e-3:
-        raise ValueError(
-            f"samples reach {reach:.2f} Fourier pixels but the transform holds only {radius}; crop the samples or transform to a larger radius"
-        )
+        raise ValueError(f"samples reach {reach:.2f} Fourier pixels but the transform holds only {radius}: crop the samples")
 
 
 def extract_slices(volume: FourierVolume, rotations: Tensor, points: Tensor) -> Tensor:
@@ -109,10 +107,16 @@ class Accumulator:
 
     def sums(self) -> Sums:
         """Everything inserted so far, with the Friedel mates of the plane x = 0 added."""
-        total = self._cells.sum(0)
-        data = torch.complex(total[..., 0].contiguous(), total[..., 1].contiguous())
-        weight = total[..., 2].contiguous()
-        # Samples near x = 0 have mates whose neighbours lie on this plane too; nowhere else do the halves touch.
-        data[..., 0] += torch.conj_physical(data[..., 0].flip(0, 1))
-        weight[..., 0] += weight[..., 0].flip(0, 1)
-        return Sums(data, weight, self.box, self.radius)
+        return Sums(*with_friedel_mates(self._cells.sum(0)), self.box, self.radius)
+
+
+def with_friedel_mates(cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Data and weight of a half grid (2c+1, 2c+1, c+1, 4) of inserted samples, with what their mates add to the plane x = 0.
+
+    Samples near x = 0 have mates whose neighbours lie on this plane too; nowhere else do the two halves touch.
+    """
+    data = torch.complex(cells[..., 0].contiguous(), cells[..., 1].contiguous())
+    weight = cells[..., 2].contiguous()
+    data[..., 0] += torch.conj_physical(data[..., 0].flip(0, 1))
+    weight[..., 0] += weight[..., 0].flip(0, 1)
+    return data, weight

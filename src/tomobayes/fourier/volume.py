@@ -88,7 +88,7 @@ def from_map(volume: Tensor, radius: int | None = None) -> FourierVolume:
 
 
 def to_map(data: Tensor, box: int) -> Tensor:
-    """Inverse of from_map: half transform -> real map (n, n, n), cropped and gridding-corrected."""
+    """Adjoint direction of from_map: half transform -> real map (n, n, n), cropped and divided by the gridding attenuation."""
     extent = data.shape[-1] - 1
     padded = PADDING * box
     rows = _centred_rows(extent, padded)

@@ -86,11 +86,12 @@ def crop_boxes(image: np.ndarray, centre_px: Tensor, edge: int) -> tuple[Tensor,
     return torch.from_numpy(boxes).neg_(), torch.from_numpy(centre - corner)
 
 
-def circle_fade(edge: int, soft_px: float = 5.0) -> Tensor:
-    """(edge, edge) window: 1 inside the inscribed circle, a raised cosine of ``soft_px`` towards its rim, 0 beyond."""
+def circle_fade(edge: int, rim: float | None = None, soft_px: float = 5.0) -> Tensor:
+    """(edge, edge) window: 1 inside a circle, a raised cosine of ``soft_px`` towards its rim, 0 beyond; by default the inscribed circle."""
+    rim = edge // 2 if rim is None else rim
     axis = torch.arange(edge) - edge // 2
     radius = (axis[:, None] ** 2 + axis**2).sqrt()
-    return 0.5 - 0.5 * torch.cos(math.pi * ((edge // 2 - radius) / soft_px).clamp(0, 1))
+    return 0.5 - 0.5 * torch.cos(math.pi * ((rim - radius) / soft_px).clamp(0, 1))
 
 
 def soften_circle(boxes: Tensor, fade: Tensor) -> Tensor:

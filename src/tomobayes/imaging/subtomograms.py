@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tomobayes.fourier import reference
+from tomobayes.fourier import kernels
+from tomobayes.fourier.slices import with_friedel_mates
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
 from tomobayes.imaging.views import Views, odd_phase_factor, transfer
 from tomobayes.model import Images, PseudoSubtomogram
+from tomobayes.optics import dose_weight
 
 __all__ = ["ModulatedImages", "modulated_images", "pseudo_subtomogram", "stack"]
 
@@ -49,19 +51,74 @@ def modulated_images(images: Images, views: Views, row: int, crop: Crop) -> Modu
     """
     assert views.centre_px is not None
     visible = views.visible[row].numpy()
-    frequency = half_plane_frequency(crop.large, views.pixel_size_angstrom * crop.binning)
-    flat = frequency.reshape(-1, 2)
-    shape = frequency.shape[:2]
-    aberration = odd_phase_factor(views.optics, flat).conj().reshape(shape) if views.optics.odd_zernike else None
+    pixel = views.pixel_size_angstrom * crop.binning
+    frequency = half_plane_frequency(crop.large, pixel)
+    flat, shape = frequency.reshape(-1, 2), frequency.shape[:2]
+    squared = flat.square().sum(-1)
+    circle = squared.sqrt() * (crop.large * pixel) < crop.large // 2
+    aberration = odd_phase_factor(views.optics, flat).conj() if views.optics.odd_zernike else torch.ones(1)
     data, weight, sampled = [], [], []
-    circle = (frequency * crop.large * views.pixel_size_angstrom * crop.binning).norm(dim=-1) < crop.large // 2
     for tilt in np.flatnonzero(visible):
         boxes, position = crop_boxes(images.read(int(tilt)), views.centre_px[row : row + 1, tilt], crop.raw)
-        spectrum = transform_boxes(boxes, position, crop)[0]
-        factor = transfer(views, int(tilt), flat)[row].reshape(shape)
-        if aberration is not None:
-            spectrum = spectrum * aberration
-        data.append(spectrum * factor)
-        weight.append(factor.square())
-        sampled.append(circle & (_dose_weight(views, int(tilt), flat).reshape(shape) > LEAST_DOSE_WEIGHT))
+        factor = transfer(views, int(tilt), flat)[row]
+        left = dose_weight(squared, views.dose[tilt : tilt + 1].float(), views.b_factor_per_dose)[0]
+        data.append(transform_boxes(boxes, position, crop)[0] * (factor * aberration).reshape(shape))
+        weight.append(factor.square().reshape(shape))
+        sampled.append((circle & (left > LEAST_DOSE_WEIGHT)).reshape(shape))
     return ModulatedImages(torch.stack(data), torch.stack(weight), torch.stack(sampled), views.rotation[visible], visible, crop)
+
+
+def _windowed(modulated: ModulatedImages) -> Tensor:
+    """(V, large, large) real images, particle at the centre, faded to their background outside the circle of the final box."""
+    large = modulated.crop.large
+    real = torch.fft.fftshift(torch.fft.irfft2(modulated.data, s=(large, large), norm="ortho"), dim=(-2, -1))
+    return soften_circle(real, circle_fade(large, modulated.crop.box // 2))
+
+
+def stack(modulated: ModulatedImages) -> NDArray[np.float32]:
+    """(V, box, box) CTF-premultiplied images of the visible tilts, particle at box//2 (relion_tomo_subtomo --stack2d)."""
+    start = modulated.crop.large // 2 - modulated.crop.box // 2
+    inside = slice(start, start + modulated.crop.box)
+    images: NDArray[np.float32] = _windowed(modulated)[:, inside, inside].numpy()
+    return images
+
+
+def pseudo_subtomogram(modulated: ModulatedImages, frame: NDArray[np.float64]) -> PseudoSubtomogram:
+    """D, W and M (eqs 8-10), every 2D sample splatted onto its eight voxels, in RELION's layout and scale.
+
+    Parameters
+    ----------
+    frame : (3, 3) the subtomogram's frame -> tomogram
+
+    D and W come from the same splat, so D ≈ W·V·sqrt(binning): RELION's grey scale of D follows the binning.
+    """
+    crop = modulated.crop
+    shrink = crop.box / crop.large
+    spectrum = torch.fft.rfft2(torch.fft.ifftshift(_windowed(modulated), dim=(-2, -1)), norm="ortho")
+    y, x = torch.meshgrid(torch.fft.fftfreq(crop.large, 1 / crop.large), torch.arange(crop.large // 2 + 1.0), indexing="ij")
+    once = (x > 0) | (y >= 0)
+    points = shrink * torch.stack([x[once], y[once], torch.zeros(int(once.sum()))], -1)
+    share = shrink**2 * modulated.sampled[:, once].float()
+    rotations = (modulated.rotation @ torch.from_numpy(frame)).float()
+    data, weight = _splat(spectrum[:, once] * share, modulated.weight[:, once] * share, rotations, points, crop.box)
+    _, multiplicity = _splat(torch.zeros_like(spectrum[:, once]), share, rotations, points, crop.box)
+    scale = crop.binning**0.5 / shrink
+    real = torch.fft.fftshift(torch.fft.irfftn(scale * data, s=(crop.box,) * 3, norm="ortho"))
+    return PseudoSubtomogram(real.numpy(), weight.numpy(), multiplicity.numpy())
+
+
+def _splat(values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor, box: int) -> tuple[Tensor, Tensor]:
+    """Insert (V, S) values and weights at R_fᵀ(j, 0), one rotation per tilt, on the box's own grid in FFT layout (n, n, n//2+1)."""
+    extent = box // 2 + 1
+    cells = np.zeros((1, 2 * extent + 1, 2 * extent + 1, extent + 1, 4), dtype=np.float32)
+    reach = points.norm(dim=-1) < box / 2
+    inserted, weighed, at = (part.contiguous().numpy() for part in (values[:, reach], weights[:, reach], points[reach]))
+    kernels.insert(cells, inserted, weighed, rotations.contiguous().numpy(), at, np.float32(1))
+    data, weight = with_friedel_mates(torch.from_numpy(cells[0]))
+    wrapped = torch.arange(-(box // 2), box - box // 2) % box
+    inner = slice(extent - box // 2, extent + box - box // 2)
+    out = torch.zeros((box, box, box // 2 + 1), dtype=torch.complex64)
+    total = torch.zeros(out.shape)
+    out[wrapped[:, None], wrapped] = data[inner, inner, : box // 2 + 1]
+    total[wrapped[:, None], wrapped] = weight[inner, inner, : box // 2 + 1]
+    return out, total
