@@ -55,7 +55,7 @@ def modulated_images(images: Images, views: Views, row: int, crop: Crop) -> Modu
     frequency = half_plane_frequency(crop.large, pixel)
     flat, shape = frequency.reshape(-1, 2), frequency.shape[:2]
     squared = flat.square().sum(-1)
-    circle = squared.sqrt() * (crop.large * pixel) < crop.large // 2
+    circle = squared.sqrt() * (crop.large * pixel) <= crop.large // 2 + 1e-3
     aberration = odd_phase_factor(views.optics, flat).conj() if views.optics.odd_zernike else torch.ones(1)
     data, weight, sampled = [], [], []
     for tilt in np.flatnonzero(visible):
@@ -111,7 +111,7 @@ def _splat(values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor, b
     """Insert (V, S) values and weights at R_fᵀ(j, 0), one rotation per tilt, on the box's own grid in FFT layout (n, n, n//2+1)."""
     extent = box // 2 + 1
     cells = np.zeros((1, 2 * extent + 1, 2 * extent + 1, extent + 1, 4), dtype=np.float32)
-    reach = points.norm(dim=-1) < box / 2
+    reach = points.norm(dim=-1) <= box / 2 + 1e-3
     inserted, weighed, at = (part.contiguous().numpy() for part in (values[:, reach], weights[:, reach], points[reach]))
     kernels.insert(cells, inserted, weighed, rotations.contiguous().numpy(), at, np.float32(1))
     data, weight = with_friedel_mates(torch.from_numpy(cells[0]))
