@@ -1,0 +1,24 @@
+"""How many threads the mathematics uses."""
+
+from __future__ import annotations
+
+import os
+
+import numba
+import torch
+
+__all__ = ["use_threads"]
+
+
+def use_threads(wanted: int | None) -> int:
+    """Set the number of threads of PyTorch and Numba, and give it.
+
+    Parameters
+    ----------
+    wanted : None for all cores this process may use; never more than Numba was started with
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(wanted or cores, int(numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(threads)
+    numba.set_num_threads(threads)
+    return threads
