@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,11 +16,11 @@ from tomobayes.fourier.slices import Accumulator
 from tomobayes.fourier.volume import Sums, from_map
 from tomobayes.geometry.rotations import angular_distance_degrees
 from tomobayes.imaging.gathering import Portion
-from tomobayes.imaging.noise import NoiseSums, precision, signal_free_sums, spectrum
-from tomobayes.imaging.observation import Statistics
+from tomobayes.imaging.noise import NoiseSums, precision, spectrum
 from tomobayes.inference.expectation import PoseEstimates, expect, fit_scale
-from tomobayes.inference.maximisation import backproject, solve, ssnr_from_fsc, symmetrised
+from tomobayes.inference.maximisation import solve, ssnr_from_fsc, symmetrised
 from tomobayes.inference.priors import PosePrior
+from tomobayes.inference.reconstruction import Gather, NoiseSpectra, reconstruct_halves, signal_free_noise
 from tomobayes.inference.sampling import Plan, global_plan, local_plan, orientations
 from tomobayes.maps.filters import low_pass
 from tomobayes.maps.fsc import FscCurves, last_shell_above, masked_fsc
@@ -28,8 +28,10 @@ from tomobayes.model import Particles
 
 __all__ = ["Record", "Settings", "State", "initial_state", "refine"]
 
-Gather = Callable[[Portion], Statistics]
 Phase = Literal["global", "local", "final"]
+
+DEFAULT_LOWPASS = 60.0
+"""Å, of a reference from elsewhere: coarse enough that what two halves share later comes from their images."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Settings:
     offset_range : largest shift tried in the first search; offset_sigma : initial width of its prior
     sigma_rotation : width of the prior around the given poses; finite: searches are local from the start
     sigma_tilt : width of the prior on the tilt around rlnAngleTiltPrior (pre-oriented particles)
-    initial_lowpass : Å, of the reference
+    initial_lowpass : Å, of the reference; None: 60 Å for a given one, and what the halves' FSC allows for their own
     tau2_fudge : T; max_iterations : gives up after so many
     relion4_likelihood : weigh pseudo-subtomograms in the expectation by W/M (eq 7 as printed)
     """
@@ -61,7 +63,7 @@ class Settings:
     offset_sigma: float = 10.0
     sigma_rotation: float = math.inf
     sigma_tilt: float = math.inf
-    initial_lowpass: float = 60.0
+    initial_lowpass: float | None = None
     tau2_fudge: float = 1.0
     max_iterations: int = 30
     relion4_likelihood: bool = False
@@ -132,53 +134,67 @@ def _growth(settings: Settings) -> int:
     return 3 + settings.box // 16
 
 
-def initial_state(particles: Particles, parts: list[Portion], gather: Gather, settings: Settings, reference: Tensor | None) -> State:
-    """Noise from the images themselves; reference as given, or reconstructed by each half from its own given poses.
+def initial_state(
+    particles: Particles, parts: list[Portion], gather: Gather, settings: Settings, references: tuple[Tensor, Tensor] | None
+) -> State:
+    """Noise from the images themselves; references as given, or reconstructed by each half from its own given poses.
 
     Parameters
     ----------
-    reference : (n, n, n) on any grey scale, or None
+    references : (n, n, n) of the two halves (one map may serve both), on any grey scale, or None
     """
     rotation = torch.from_numpy(particles.rotation)
     centre = torch.from_numpy(particles.centre_angstrom)
-    sums: dict[tuple[int, int], NoiseSums] = {}
-    for part in parts:
-        key = (part.tilt_series, part.half)
-        new = signal_free_sums(gather(part))
-        sums[key] = sums[key] + new if key in sums else new
-    sigma2 = {key: spectrum(value) for key, value in sums.items()}
-    maps = (reference, reference) if reference is not None else _from_poses(parts, gather, settings, sigma2, rotation, centre)
-    filtered = [torch.from_numpy(low_pass(m.numpy(), settings.pixel_size_angstrom, settings.initial_lowpass)) for m in maps]
+    sigma2 = signal_free_noise(parts, gather)
+    if references is None:
+        maps, filtered, shell = _from_poses(parts, gather, settings, sigma2, rotation, centre)
+    else:
+        maps, (filtered, shell) = references, _low_passed(references, settings)
     step = 60 / 2 ** (settings.healpix_order + 2)
     state = State(
         iteration=0,
         phase="local" if math.isfinite(settings.sigma_rotation) else "global",
         half_maps=maps,
-        references=(filtered[0], filtered[1]),
+        references=filtered,
         rotation=rotation,
         centre_angstrom=centre,
         sigma2=sigma2,
         offset_sigma=settings.offset_sigma,
-        radius=min(settings.largest_radius, settings.shell(settings.initial_lowpass) + _growth(settings)),
+        radius=min(settings.largest_radius, shell + _growth(settings)),
         angular_step=min(step, settings.sigma_rotation / 2),
         shift_step_angstrom=min(settings.pixel_size_angstrom / 2, settings.offset_range / 4),
     )
-    return state if reference is None else _on_image_scale(particles, parts, gather, settings, state)
+    return state if references is None else _on_image_scale(particles, parts, gather, settings, state)
+
+
+def _low_passed(maps: tuple[Tensor, Tensor], settings: Settings) -> tuple[tuple[Tensor, Tensor], int]:
+    """Two maps without what is finer than the initial low-pass, and its shell."""
+    resolution = settings.initial_lowpass or DEFAULT_LOWPASS
+    first, second = (torch.from_numpy(low_pass(one.numpy(), settings.pixel_size_angstrom, resolution)) for one in maps)
+    return (first, second), settings.shell(resolution)
 
 
 def _from_poses(
-    parts: list[Portion], gather: Gather, settings: Settings, sigma2: Mapping[tuple[int, int], Tensor], rotation: Tensor, centre: Tensor
-) -> tuple[Tensor, Tensor]:
-    maps = []
-    for half in (1, 2):
-        accumulator = Accumulator(settings.box, settings.largest_radius)
-        for part in parts:
-            if part.half == half:
-                statistics = gather(part)
-                rows = torch.from_numpy(part.particles)
-                backproject(accumulator, statistics, precision(statistics, sigma2[part.tilt_series, half]), rotation[rows], centre[rows])
-        maps.append(solve(symmetrised(accumulator.sums(), torch.from_numpy(settings.group)), None))
-    return maps[0], maps[1]
+    parts: list[Portion], gather: Gather, settings: Settings, sigma2: NoiseSpectra, rotation: Tensor, centre: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], int]:
+    """Each half's own map at the given poses, as it is and filtered, and the shell to which that is good."""
+    group = torch.from_numpy(settings.group)
+    sums = reconstruct_halves(parts, gather, sigma2, rotation, centre, box=settings.box, radius=settings.largest_radius, group=group)
+    maps, filtered, curves = _regularised(sums, settings)
+    if settings.initial_lowpass is not None:
+        return maps, *_low_passed(maps, settings)
+    return maps, filtered, max(last_shell_above(curves.corrected), 4)
+
+
+def _regularised(sums: tuple[Sums, Sums], settings: Settings) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], FscCurves]:
+    """Unregularised half maps, the maps that their FSC makes of them (eq 13), and that FSC."""
+    halves = (solve(sums[0], None), solve(sums[1], None))
+    curves = masked_fsc(
+        halves[0].numpy(), halves[1].numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group)
+    )
+    trusted = torch.from_numpy(np.where(np.arange(len(curves.corrected)) <= sums[0].radius, curves.corrected, 0))
+    ssnr = ssnr_from_fsc(trusted, settings.tau2_fudge)
+    return halves, (solve(sums[0], ssnr), solve(sums[1], ssnr)), curves
 
 
 def _on_image_scale(particles: Particles, parts: list[Portion], gather: Gather, settings: Settings, state: State) -> State:
@@ -288,12 +304,7 @@ def _next_state(
     used: NDArray[np.int64],
 ) -> State:
     """Maps, FSC, noise, and how the next iteration searches."""
-    halves = (solve(sums[0], None), solve(sums[1], None))
-    curves = masked_fsc(
-        halves[0].numpy(), halves[1].numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group)
-    )
-    trusted = torch.from_numpy(np.where(np.arange(len(curves.corrected)) <= sums[0].radius, curves.corrected, 0))
-    ssnr = ssnr_from_fsc(trusted, settings.tau2_fudge)
+    halves, references, curves = _regularised(sums, settings)
     rows = torch.from_numpy(used)
     record = _record(state, settings, curves, found, rows)
     history = (*state.history, record)
@@ -303,7 +314,7 @@ def _next_state(
         iteration=record.iteration,
         phase=phase,
         half_maps=halves,
-        references=(solve(sums[0], ssnr), solve(sums[1], ssnr)),
+        references=references,
         rotation=found.rotation,
         centre_angstrom=found.centre_angstrom,
         sigma2={key: _merged_spectrum(state.sigma2[key], value) for key, value in noise.items()},
