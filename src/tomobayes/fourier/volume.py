@@ -56,6 +56,9 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.data + other.data, self.weight + other.weight, self.box, self.radius)
 
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(self.data - other.data, (self.weight - other.weight).clamp_min(0), self.box, self.radius)
+
 
 def half_extent(radius: int) -> int:
     """c: how far the oversampled grid reaches so that every sample inside ``radius`` has its eight neighbours."""

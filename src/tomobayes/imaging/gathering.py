@@ -40,11 +40,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Portion:
-    """Particles that are gathered together: one tilt series, one optics group, one half-set."""
+    """Particles that are gathered together: one tilt series, one optics group, one half-set, one fold of it."""
 
     tilt_series: int
     half: int
     particles: NDArray[np.int64]
+    fold: int = 0
 
 
 def choose_engine(dataset: Dataset) -> Engine:
@@ -72,15 +73,22 @@ def _by_series(dataset: Dataset) -> list[NDArray[np.int64]]:
     return [np.flatnonzero((keys == key).all(1)) for key in np.unique(keys, axis=0)]
 
 
-def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256) -> list[Portion]:
-    """Split the usable particles by tilt series, optics group and half-set, and those into portions of at most ``largest``."""
+def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256, folds: int = 1) -> list[Portion]:
+    """Split the usable particles by tilt series, optics group, half-set and fold, and those into portions of at most ``largest``.
+
+    The particles of a half-set are dealt to ``folds`` folds in turn, so that each fold can be compared with a map of the others.
+    """
     table = dataset.particles
+    fold = np.zeros(len(table), dtype=np.int64)
+    for half in np.unique(table.half):
+        members = np.flatnonzero((table.half == half) & usable)
+        fold[members] = np.arange(len(members)) % folds
     found = []
     for rows in _by_series(dataset):
-        for half in np.unique(table.half[rows]):
-            chosen = rows[(table.half[rows] == half) & usable[rows]]
-            pieces = max(1, -(-len(chosen) // largest))
-            found += [Portion(int(table.tilt_series[rows[0]]), int(half), piece) for piece in np.array_split(chosen, pieces) if len(piece)]
+        for key in sorted({(int(table.half[row]), int(fold[row])) for row in rows[usable[rows]]}):
+            chosen = rows[(table.half[rows] == key[0]) & (fold[rows] == key[1]) & usable[rows]]
+            for piece in np.array_split(chosen, -(-len(chosen) // largest)):
+                found.append(Portion(int(table.tilt_series[rows[0]]), key[0], piece, key[1]))
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -66,6 +66,11 @@ class Statistics:
     def shell(self) -> Tensor:
         """(J,) nearest-integer radius of the samples."""
         return shells(self.samples)
+
+    def with_gain(self, gain: Tensor) -> Statistics:
+        """As if the signal were ``gain`` (P, F) times as strong as the metadata says: D scales with it, W with its square."""
+        per_sample = gain.float().repeat(1, len(self.samples))
+        return replace(self, data=self.data * per_sample, weight=self.weight * per_sample.square())
 
     def count(self, radius: int) -> int:
         """How many leading entries of a row of ``data`` lie inside ``radius`` Fourier pixels."""
@@ -143,8 +148,6 @@ def _from_views(
 
 
 def _rows(views: Views, seen: NDArray[np.int64]) -> Views:
-    from dataclasses import replace
-
     return replace(views, defocus_u_angstrom=views.defocus_u_angstrom[seen], defocus_v_angstrom=views.defocus_v_angstrom[seen])
 
 

@@ -18,6 +18,7 @@ from tomobayes.fourier.volume import FourierVolume
 from tomobayes.geometry.rotations import matrix_from_vector, vector_from_matrix
 from tomobayes.imaging.noise import NoiseSums, residual_sums
 from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.gain import GainSums
 from tomobayes.inference.likelihood import log_likelihood, profile_likelihood, shift_phases
 from tomobayes.inference.maximisation import relative_pose
 from tomobayes.inference.priors import PosePrior, log_prior_rotation, log_prior_shift
@@ -248,8 +249,13 @@ def _trimmed(posterior: Posterior) -> Posterior:
     )
 
 
-def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> Tensor:
-    """Insert Σ_T p·b and p·w at every orientation; returns the posterior mean of |D - W·V|², (Q',) over the compared samples."""
+def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> tuple[Tensor, Tensor, Tensor]:
+    """Insert Σ_T p·b and p·w at every orientation.
+
+    Returns
+    -------
+    posterior mean of |D - W·V|², (Q',) over the compared samples, and per tilt Re Σ conj(b)·V and Σ w·|V|², (F,) each
+    """
     n = statistics.count(accumulator.radius)
     row, points = posterior.row, statistics.points[:n]
     moved = statistics.data[row, :n] * shift_phases(points, posterior.shifts_px, statistics.box)
@@ -258,9 +264,12 @@ def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior,
     weight = statistics.weight[row, :n]
     accumulator.insert(posterior.rotations, points, data * precision[:n], share[:, None] * (weight * precision[:n]))
     q = min(n, posterior.slices.shape[1])
-    predicted = weight[:q] * posterior.slices[:, :q]
-    explained = (share[:, None] * predicted.abs().square() - 2 * (data[:, :q].conj() * predicted).real).sum(0)
-    return statistics.data[row, :q].abs().square() + explained
+    weight, slices = weight[:q], posterior.slices[:, :q]
+    agreement = (data[:, :q].conj() * slices).real.sum(0)
+    power = weight * (share[:, None] * (slices.real.square() + slices.imag.square())).sum(0)
+    residual = statistics.data[row, :q].abs().square() + weight * (power - 2 * agreement)
+    by_tilt = (precision[:q] * torch.stack([agreement, power])).reshape(2, -1, statistics.n_tilts).sum(1)
+    return residual, by_tilt[0], by_tilt[1]
 
 
 def _summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> tuple[Tensor, ...]:
@@ -300,17 +309,19 @@ def expect(
     accumulator: Accumulator,
     grid: Tensor | None = None,
     relion4: bool = False,
-) -> tuple[PoseEstimates, NoiseSums]:
+) -> tuple[PoseEstimates, NoiseSums, GainSums]:
     """E-step of one group of particles; parameters as in ``posteriors``. Σb and Σw go into ``accumulator``."""
     residual: Tensor | None = None
     rows = []
+    agreement, power = torch.zeros(2, len(statistics.particles), statistics.n_tilts, dtype=torch.float64)
     for wide in posteriors(statistics, precision, volume, prior, plan, rotation, centre_angstrom, grid, relion4):
         posterior = _trimmed(wide)
-        own = _accumulate(statistics, precision, posterior, accumulator)
+        own, agreement[posterior.row], power[posterior.row] = _accumulate(statistics, precision, posterior, accumulator)
         residual = own if residual is None else residual + own
         rows.append(_summary(statistics, prior, posterior))
     assert residual is not None
-    return PoseEstimates(*(torch.stack(column) for column in zip(*rows, strict=True))), residual_sums(statistics, residual)
+    estimates = PoseEstimates(*(torch.stack(column) for column in zip(*rows, strict=True)))
+    return estimates, residual_sums(statistics, residual), GainSums(agreement, power)
 
 
 def fit_scale(

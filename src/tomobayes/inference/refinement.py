@@ -18,6 +18,7 @@ from tomobayes.geometry.rotations import angular_distance_degrees
 from tomobayes.imaging.gathering import Portion
 from tomobayes.imaging.noise import NoiseSums, precision, spectrum
 from tomobayes.inference.expectation import PoseEstimates, expect, fit_scale
+from tomobayes.inference.gain import GainSums, fit_gains
 from tomobayes.inference.maximisation import solve, ssnr_from_fsc, symmetrised
 from tomobayes.inference.priors import PosePrior
 from tomobayes.inference.reconstruction import Gather, NoiseSpectra, reconstruct_halves, signal_free_noise
@@ -28,6 +29,7 @@ from tomobayes.model import Particles
 
 __all__ = ["Record", "Settings", "State", "initial_state", "refine"]
 
+FoldMaps = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 Phase = Literal["global", "local", "final"]
 
 DEFAULT_LOWPASS = 60.0
@@ -104,9 +106,11 @@ class State:
 
     Parameters
     ----------
-    half_maps : unregularised maps of the two halves; references : what the next expectation compares with, filtered, not yet masked
+    half_maps : unregularised maps of the two halves; references : the same filtered, not yet masked
+    fold_references : per half and fold, what the next expectation compares the fold's particles with: the map of the half's other
+        folds, so that no particle is compared with its own noise
     rotation, centre_angstrom : (P, 3, 3) and (P, 3) in the tomogram, of all particles of the data set
-    sigma2 : per (tilt series, half) the noise spectrum (F, R+1)
+    sigma2 : per (tilt series, half) the noise spectrum (F, R+1); gain : likewise how strong the signal is, (particles, F)
     radius : Fourier radius of the next expectation; angular_step, shift_step_angstrom : its finest spacings
     fsc : curves of this iteration's half maps, None before the first
     estimates : of this iteration, None before the first; used : (P,) which particles took part
@@ -116,9 +120,11 @@ class State:
     phase: Phase
     half_maps: tuple[Tensor, Tensor]
     references: tuple[Tensor, Tensor]
+    fold_references: FoldMaps
     rotation: Tensor
     centre_angstrom: Tensor
-    sigma2: Mapping[tuple[int, int], Tensor]
+    sigma2: NoiseSpectra
+    gain: Mapping[tuple[int, int], Tensor]
     offset_sigma: float
     radius: int
     angular_step: float
@@ -147,18 +153,21 @@ def initial_state(
     centre = torch.from_numpy(particles.centre_angstrom)
     sigma2 = signal_free_noise(parts, gather)
     if references is None:
-        maps, filtered, shell = _from_poses(parts, gather, settings, sigma2, rotation, centre)
+        maps, filtered, by_fold, shell = _from_poses(parts, gather, settings, sigma2, rotation, centre)
     else:
         maps, (filtered, shell) = references, _low_passed(references, settings)
+        by_fold = (filtered[:1] * _folds(parts), filtered[1:] * _folds(parts))
     step = 60 / 2 ** (settings.healpix_order + 2)
     state = State(
         iteration=0,
         phase="local" if math.isfinite(settings.sigma_rotation) else "global",
         half_maps=maps,
         references=filtered,
+        fold_references=by_fold,
         rotation=rotation,
         centre_angstrom=centre,
         sigma2=sigma2,
+        gain={key: torch.ones(len(members), len(sigma2[key])) for key, members in _groups(parts).items()},
         offset_sigma=settings.offset_sigma,
         radius=min(settings.largest_radius, shell + _growth(settings)),
         angular_step=min(step, settings.sigma_rotation / 2),
@@ -174,27 +183,61 @@ def _low_passed(maps: tuple[Tensor, Tensor], settings: Settings) -> tuple[tuple[
     return (first, second), settings.shell(resolution)
 
 
+def _folds(parts: list[Portion]) -> int:
+    return 1 + max(part.fold for part in parts)
+
+
+def _groups(parts: list[Portion]) -> dict[tuple[int, int], NDArray[np.int64]]:
+    """Sorted particles of each (tilt series, half)."""
+    keys = sorted({(part.tilt_series, part.half) for part in parts})
+    return {key: np.sort(np.concatenate([p.particles for p in parts if (p.tilt_series, p.half) == key])) for key in keys}
+
+
 def _from_poses(
     parts: list[Portion], gather: Gather, settings: Settings, sigma2: NoiseSpectra, rotation: Tensor, centre: Tensor
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], int]:
-    """Each half's own map at the given poses, as it is and filtered, and the shell to which that is good."""
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], FoldMaps, int]:
+    """Each half's own map at the given poses, as it is and filtered, the same without each fold, and the shell to which that is good."""
     group = torch.from_numpy(settings.group)
-    sums = reconstruct_halves(parts, gather, sigma2, rotation, centre, box=settings.box, radius=settings.largest_radius, group=group)
-    maps, filtered, curves = _regularised(sums, settings)
+    sums: tuple[list[Sums], list[Sums]] = ([], [])
+    for fold in range(_folds(parts)):
+        some = [part for part in parts if part.fold == fold]
+        both = reconstruct_halves(some, gather, sigma2, rotation, centre, box=settings.box, radius=settings.largest_radius, group=group)
+        for half in (0, 1):
+            sums[half].append(both[half])
+    maps, filtered, by_fold, curves = _regularised(sums, settings)
+    shell = max(last_shell_above(curves.corrected), 4)
     if settings.initial_lowpass is not None:
-        return maps, *_low_passed(maps, settings)
-    return maps, filtered, max(last_shell_above(curves.corrected), 4)
+        filtered, shell = _low_passed(maps, settings)
+        by_fold = (
+            tuple(_low_passed((one, one), settings)[0][0] for one in by_fold[0]),
+            tuple(_low_passed((one, one), settings)[0][0] for one in by_fold[1]),
+        )
+    return maps, filtered, by_fold, shell
 
 
-def _regularised(sums: tuple[Sums, Sums], settings: Settings) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], FscCurves]:
-    """Unregularised half maps, the maps that their FSC makes of them (eq 13), and that FSC."""
-    halves = (solve(sums[0], None), solve(sums[1], None))
+def _regularised(
+    sums: tuple[list[Sums], list[Sums]], settings: Settings
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], FoldMaps, FscCurves]:
+    """From the sums of every fold: unregularised half maps, the maps their FSC makes of them (eq 13), those without each fold, the FSC."""
+    totals = (_total(sums[0]), _total(sums[1]))
+    halves = (solve(totals[0], None), solve(totals[1], None))
     curves = masked_fsc(
         halves[0].numpy(), halves[1].numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group)
     )
-    trusted = torch.from_numpy(np.where(np.arange(len(curves.corrected)) <= sums[0].radius, curves.corrected, 0))
+    trusted = torch.from_numpy(np.where(np.arange(len(curves.corrected)) <= totals[0].radius, curves.corrected, 0))
     ssnr = ssnr_from_fsc(trusted, settings.tau2_fudge)
-    return halves, (solve(sums[0], ssnr), solve(sums[1], ssnr)), curves
+    references = (solve(totals[0], ssnr), solve(totals[1], ssnr))
+    if len(sums[0]) == 1:
+        return halves, references, (references[:1], references[1:]), curves
+    without = [tuple(solve(total - fold, ssnr) for fold in folds) for total, folds in zip(totals, sums, strict=True)]
+    return halves, references, (without[0], without[1]), curves
+
+
+def _total(sums: list[Sums]) -> Sums:
+    total = sums[0]
+    for one in sums[1:]:
+        total = total + one
+    return total
 
 
 def _on_image_scale(particles: Particles, parts: list[Portion], gather: Gather, settings: Settings, state: State) -> State:
@@ -212,7 +255,7 @@ def _on_image_scale(particles: Particles, parts: list[Portion], gather: Gather, 
         weight = precision(statistics, state.sigma2[part.tilt_series, half])
         scale = fit_scale(statistics, weight, volume, prior, plan, state.rotation[rows], state.centre_angstrom[rows], sparse)
         scaled.append(reference * scale)
-    return replace(state, references=(scaled[0], scaled[1]))
+    return replace(state, references=(scaled[0], scaled[1]), fold_references=((scaled[0],) * _folds(parts), (scaled[1],) * _folds(parts)))
 
 
 def _prior(particles: Particles, part: Portion, settings: Settings, state: State) -> PosePrior:
@@ -260,34 +303,39 @@ def iterate(particles: Particles, parts: list[Portion], gather: Gather, state: S
     """One expectation and one maximisation of both halves."""
     plan, grid = _plan(state, settings)
     reach = settings.largest_radius if state.phase == "final" else state.radius
-    rotation, centre = state.rotation.clone(), state.centre_angstrom.clone()
-    found = _empty_estimates(len(particles), rotation, centre)
+    found = _empty_estimates(len(particles), state.rotation.clone(), state.centre_angstrom.clone())
+    groups = _groups(parts)
     noise: dict[tuple[int, int], NoiseSums] = {}
-    sums = []
-    for half, reference in zip((1, 2), state.references, strict=True):
-        volume = from_map(reference * torch.from_numpy(settings.mask), state.radius)
-        accumulator = Accumulator(settings.box, reach)
-        for part in (p for p in parts if p.half == half):
-            rows = torch.from_numpy(part.particles)
-            statistics = gather(part)
-            key = (part.tilt_series, half)
-            estimates, residual = expect(
-                statistics,
-                precision(statistics, state.sigma2[key]),
-                volume,
-                _prior(particles, part, settings, state),
-                plan,
-                state.rotation[rows],
-                state.centre_angstrom[rows],
-                accumulator,
-                grid,
-                settings.relion4_likelihood,
-            )
-            noise[key] = noise[key] + residual if key in noise else residual
-            for name, values in vars(estimates).items():
-                getattr(found, name)[rows] = values
-        sums.append(symmetrised(accumulator.sums(), torch.from_numpy(settings.group)))
-    return _next_state(state, settings, (sums[0], sums[1]), found, noise, np.concatenate([part.particles for part in parts]))
+    gains = {key: GainSums(*torch.zeros(2, len(members), len(state.sigma2[key]), dtype=torch.float64)) for key, members in groups.items()}
+    sums: tuple[list[Sums], list[Sums]] = ([], [])
+    for half in (1, 2):
+        for fold, reference in enumerate(state.fold_references[half - 1]):
+            volume = from_map(reference * torch.from_numpy(settings.mask), state.radius)
+            accumulator = Accumulator(settings.box, reach)
+            for part in (p for p in parts if (p.half, p.fold) == (half, fold)):
+                key, rows = (part.tilt_series, half), torch.from_numpy(part.particles)
+                slot = torch.from_numpy(np.searchsorted(groups[key], part.particles))
+                gain = state.gain[key][slot]
+                statistics = gather(part).with_gain(gain)
+                estimates, residual, strength = expect(
+                    statistics,
+                    precision(statistics, state.sigma2[key]),
+                    volume,
+                    _prior(particles, part, settings, state),
+                    plan,
+                    state.rotation[rows],
+                    state.centre_angstrom[rows],
+                    accumulator,
+                    grid,
+                    settings.relion4_likelihood,
+                )
+                noise[key] = noise[key] + residual if key in noise else residual
+                plain = strength.without(gain)
+                gains[key].agreement[slot], gains[key].power[slot] = plain.agreement, plain.power
+                for name, values in vars(estimates).items():
+                    getattr(found, name)[rows] = values
+            sums[half - 1].append(symmetrised(accumulator.sums(), torch.from_numpy(settings.group)))
+    return _next_state(state, settings, sums, found, noise, gains, np.concatenate([part.particles for part in parts]))
 
 
 def _empty_estimates(count: int, rotation: Tensor, centre: Tensor) -> PoseEstimates:
@@ -298,13 +346,14 @@ def _empty_estimates(count: int, rotation: Tensor, centre: Tensor) -> PoseEstima
 def _next_state(
     state: State,
     settings: Settings,
-    sums: tuple[Sums, Sums],
+    sums: tuple[list[Sums], list[Sums]],
     found: PoseEstimates,
     noise: Mapping[tuple[int, int], NoiseSums],
+    gains: Mapping[tuple[int, int], GainSums],
     used: NDArray[np.int64],
 ) -> State:
     """Maps, FSC, noise, and how the next iteration searches."""
-    halves, references, curves = _regularised(sums, settings)
+    halves, references, by_fold, curves = _regularised(sums, settings)
     rows = torch.from_numpy(used)
     record = _record(state, settings, curves, found, rows)
     history = (*state.history, record)
@@ -315,9 +364,11 @@ def _next_state(
         phase=phase,
         half_maps=halves,
         references=references,
+        fold_references=by_fold,
         rotation=found.rotation,
         centre_angstrom=found.centre_angstrom,
         sigma2={key: _merged_spectrum(state.sigma2[key], value) for key, value in noise.items()},
+        gain=_next_gain(gains),
         offset_sigma=max(1.5, math.sqrt(float(found.spread_angstrom2[rows].mean()) / 3)),
         radius=min(settings.largest_radius, max(shell, 4) + _growth(settings)),
         angular_step=_next_step(state.angular_step, record.sigma_rotation),
@@ -327,6 +378,15 @@ def _next_state(
         history=history,
         converged=converged,
     )
+
+
+def _next_gain(sums: Mapping[tuple[int, int], GainSums]) -> dict[tuple[int, int], Tensor]:
+    """Gains of each half-set from its own images and map."""
+    found: dict[tuple[int, int], Tensor] = {}
+    for half in (1, 2):
+        keys = [key for key in sums if key[1] == half]
+        found |= dict(zip(keys, fit_gains([sums[key] for key in keys]), strict=True))
+    return found
 
 
 def _next_step(step: float, sigma: float) -> float:
