@@ -4,20 +4,26 @@ Each command is a function that takes its typed parameters and gives the folder 
 ``tomobayes.postprocess(tomobayes.Postprocess(i="Refine3D/job004", mask="mask.mrc"))``.
 """
 
-from tomobayes.jobs.parameters import ImportProject, Info, Mask, Postprocess, Simulate
-from tomobayes.jobs.verbs import import_project, info, mask, postprocess, simulate
+from tomobayes.jobs.parameters import Extract, ImportProject, Info, Mask, Postprocess, Reconstruct, Refine, Simulate
+from tomobayes.jobs.verbs import extract, import_project, info, mask, postprocess, reconstruct, refine, simulate
 from tomobayes.model import BadInput
 
 __all__ = [
     "BadInput",
+    "Extract",
     "ImportProject",
     "Info",
     "Mask",
     "Postprocess",
+    "Reconstruct",
+    "Refine",
     "Simulate",
+    "extract",
     "import_project",
     "info",
     "mask",
     "postprocess",
+    "reconstruct",
+    "refine",
     "simulate",
 ]

@@ -15,7 +15,7 @@ from tomobayes.model import Dataset, TiltSeries
 from tomobayes.report import Fact, Finding, Report, Section, Table, defocus_chart, directions_of, dose_chart, format_number
 from tomobayes.report.figures import tilt_angle_degrees
 
-__all__ = ["Description", "data_report", "data_section", "describe"]
+__all__ = ["Description", "data_report", "data_section", "describe", "unoriented"]
 
 FEW_TILTS = 5
 CLOSE_ANGSTROM = 1.0
@@ -53,7 +53,7 @@ def data_section(dataset: Dataset) -> Section:
 def data_report(title: str, dataset: Dataset, description: Description) -> Report:
     """A page about the data set alone."""
     sections = [data_section(dataset)]
-    if not _unoriented(dataset):
+    if not unoriented(dataset):
         sections.append(Section("Poses", [directions_of(dataset.particles.rotation)]))
     return Report(title, facts=description.facts, findings=description.findings, sections=sections)
 
@@ -118,7 +118,7 @@ def _findings(dataset: Dataset) -> Iterator[Finding]:
     empty = [series.name for index, series in enumerate(dataset.tilt_series) if not (particles.tilt_series == index).any()]
     if empty:
         yield Finding("note", f"{_names(empty)}: no particles.")
-    if _unoriented(dataset):
+    if unoriented(dataset):
         yield Finding("note", "The particles have no orientations yet: a refinement starts with a global search.")
     unassigned = int((particles.half == 0).sum())
     if 0 < unassigned < len(particles):
@@ -162,7 +162,8 @@ def _n_repeated(dataset: Dataset) -> int:
     return repeated
 
 
-def _unoriented(dataset: Dataset) -> bool:
+def unoriented(dataset: Dataset) -> bool:
+    """Whether no particle has an orientation of its own, as a picker leaves them."""
     rotation = dataset.particles.rotation_particle
     return len(rotation) > 1 and bool(np.allclose(rotation, rotation[0])) and bool(np.allclose(rotation[0], np.eye(3)))
 

@@ -11,13 +11,14 @@ import numpy as np
 from tomobayes.formats.mrc import write_map
 from tomobayes.formats.relion import OptimisationSet, find_optimisation_set, read_optimisation_set, write_optimisation_set
 from tomobayes.formats.relion_postprocess import read_mtf, write_postprocess
-from tomobayes.geometry.pointgroups import point_group
+from tomobayes.jobs.experiment import symmetry_group
+from tomobayes.jobs.figures import angstrom, half_map_fsc
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.half_maps import find_half_maps, read_half_maps, read_mask
 from tomobayes.jobs.parameters import Postprocess
 from tomobayes.maps.postprocess import Postprocessed, Sharpening, postprocess
-from tomobayes.model import BadInput, Map, Problem, Reference
-from tomobayes.report import Axis, Chart, Fact, Finding, Report, Section, Series, format_number, fsc_chart, slices_of
+from tomobayes.model import BadInput, Map, Reference
+from tomobayes.report import Axis, Chart, Fact, Finding, Report, Section, Series, format_number, slices_of
 
 __all__ = ["run"]
 
@@ -31,7 +32,7 @@ def run(parameters: Postprocess, context: Context) -> Path:
     paths = _half_paths(parameters)
     half1, half2 = read_half_maps(*paths, parameters.angpix)
     mask = None if parameters.mask is None else read_mask(parameters.mask, half1, paths[0], parameters.angpix)
-    order = _group_order(parameters.sym)
+    order = len(symmetry_group(parameters.sym))
     sharpening = _sharpening(parameters, half1.pixel_size_angstrom)
     folder = context.open([*paths, parameters.mask, parameters.mtf])
     result = postprocess(
@@ -45,7 +46,7 @@ def run(parameters: Postprocess, context: Context) -> Path:
         seed=parameters.random_seed,
     )
     context.log.say(
-        f"Resolution (FSC 0.143): {_angstrom(result.resolution_angstrom)}; B factor: {format_number(result.b_factor_angstrom2)} Å²"
+        f"Resolution (FSC 0.143): {angstrom(result.resolution_angstrom)}; B factor: {format_number(result.b_factor_angstrom2)} Å²"
     )
     _write(folder, context, result, half1.pixel_size_angstrom, paths, parameters)
     context.show(_report(result, half1.pixel_size_angstrom, parameters))
@@ -58,13 +59,6 @@ def _half_paths(parameters: Postprocess) -> tuple[Path, Path]:
     assert parameters.i is not None
     found = find_half_maps(parameters.i)
     return parameters.half1 or found[0], parameters.half2 or found[1]
-
-
-def _group_order(symbol: str) -> int:
-    try:
-        return len(point_group(symbol))
-    except ValueError as error:
-        raise BadInput(Problem(None, "--sym", str(error))) from None
 
 
 def _sharpening(parameters: Postprocess, pixel_size_angstrom: float) -> Sharpening:
@@ -110,27 +104,16 @@ def _members(parameters: Postprocess) -> OptimisationSet | None:
 
 def _report(result: Postprocessed, pixel_size_angstrom: float, parameters: Postprocess) -> Report:
     facts = [
-        Fact("Resolution (FSC 0.143)", _angstrom(result.resolution_angstrom)),
-        Fact("At FSC 0.5", _angstrom(result.curves.resolution_angstrom(0.5))),
+        Fact("Resolution (FSC 0.143)", angstrom(result.resolution_angstrom)),
+        Fact("At FSC 0.5", angstrom(result.curves.resolution_angstrom(0.5))),
         Fact("B factor", f"{format_number(result.b_factor_angstrom2, 3)} Å²"),
     ]
     pictures = [slices_of(Map(result.map, pixel_size_angstrom), "Sharpened map", "postprocess")]
     if result.masked_map is not None:
-        facts.insert(1, Fact("Without the mask", _angstrom(result.curves.resolution_angstrom(masked=False))))
+        facts.insert(1, Fact("Without the mask", angstrom(result.curves.resolution_angstrom(masked=False))))
         pictures.append(slices_of(Map(result.masked_map, pixel_size_angstrom), "Sharpened map inside the mask", "postprocess_masked"))
-    sections = [Section("Resolution", [_fsc(result), _guinier(result, parameters)]), Section("Map", pictures)]
+    sections = [Section("Resolution", [half_map_fsc(result.curves), _guinier(result, parameters)]), Section("Map", pictures)]
     return Report("Post-processing", facts=facts, findings=_findings(result), sections=sections)
-
-
-def _fsc(result: Postprocessed) -> Chart:
-    curves = result.curves
-    drawn = {"Corrected": curves.corrected}
-    if result.masked_map is not None:
-        drawn |= {"Unmasked": curves.unmasked, "Masked": curves.masked}
-    if curves.randomised is not None:
-        drawn["Phases randomised"] = curves.randomised
-    caption = f"Standard error of the corrected curve at most {format_number(float(curves.standard_error[1:].max()), 2)}."
-    return fsc_chart(drawn, curves.box, curves.pixel_size_angstrom, caption=caption)
 
 
 def _guinier(result: Postprocessed, parameters: Postprocess) -> Chart:
@@ -173,7 +156,3 @@ def _findings(result: Postprocessed) -> list[Finding]:
     if result.guinier_fit is not None and result.b_factor_angstrom2 > 0:
         findings.append(Finding("warning", "The fitted B factor is positive, so it blurs the map: give one with --adhoc-bfac."))
     return findings
-
-
-def _angstrom(resolution: float) -> str:
-    return f"{format_number(resolution, 3)} Å" if math.isfinite(resolution) else "none"

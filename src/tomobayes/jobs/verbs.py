@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tomobayes.jobs.parameters import ImportProject, Info, Mask, Parameters, Postprocess, Simulate
+from tomobayes.jobs.parameters import Extract, ImportProject, Info, Mask, Parameters, Postprocess, Reconstruct, Refine, Simulate
 
-__all__ = ["VERBS", "import_project", "info", "mask", "postprocess", "simulate"]
+__all__ = ["VERBS", "extract", "import_project", "info", "mask", "postprocess", "reconstruct", "refine", "simulate"]
+
+
+def extract(parameters: Extract) -> Path:
+    """Write images of every particle for use in RELION: pseudo-subtomograms or 2D stacks."""
+    from tomobayes.jobs.extract import run
+    from tomobayes.jobs.frame import run_job
+
+    return run_job(parameters, run)
 
 
 def import_project(parameters: ImportProject) -> Path:
@@ -42,6 +50,22 @@ def postprocess(parameters: Postprocess) -> Path:
     return run_job(parameters, run)
 
 
+def reconstruct(parameters: Reconstruct) -> Path:
+    """Make half-maps from the poses that the particles have."""
+    from tomobayes.jobs.frame import run_job
+    from tomobayes.jobs.reconstruct import run
+
+    return run_job(parameters, run)
+
+
+def refine(parameters: Refine) -> Path:
+    """Find poses and map of the particles, from a coarse reference to the finest resolution the images allow."""
+    from tomobayes.jobs.frame import run_job
+    from tomobayes.jobs.refine import run
+
+    return run_job(parameters, run)
+
+
 def simulate(parameters: Simulate) -> Path:
     """Simulate tilt series with known truth, from atomic models or maps."""
     from tomobayes.jobs.frame import run_job
@@ -54,6 +78,9 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Simulate: simulate,
     ImportProject: import_project,
     Info: info,
+    Reconstruct: reconstruct,
+    Extract: extract,
+    Refine: refine,
     Mask: mask,
     Postprocess: postprocess,
 }

@@ -1,10 +1,26 @@
 """What a user may say to each verb: light models without any mathematics, for command line, Python, forms and job.toml."""
 
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
+from tomobayes.jobs.parameters.extract import Extract
+from tomobayes.jobs.parameters.images import ImageParameters
 from tomobayes.jobs.parameters.import_project import ImportProject
 from tomobayes.jobs.parameters.info import Info
 from tomobayes.jobs.parameters.mask import Mask
 from tomobayes.jobs.parameters.postprocess import Postprocess
+from tomobayes.jobs.parameters.reconstruct import Reconstruct
+from tomobayes.jobs.parameters.refine import Refine
 from tomobayes.jobs.parameters.simulate import Simulate
 
-__all__ = ["ImportProject", "Info", "JobParameters", "Mask", "Parameters", "Postprocess", "Simulate"]
+__all__ = [
+    "Extract",
+    "ImageParameters",
+    "ImportProject",
+    "Info",
+    "JobParameters",
+    "Mask",
+    "Parameters",
+    "Postprocess",
+    "Reconstruct",
+    "Refine",
+    "Simulate",
+]

@@ -1,0 +1,216 @@
+"""What a job works on: a data set with images that are fit for use, and how boxes are cut from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomobayes.formats.mrc_images import check_images
+from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset
+from tomobayes.formats.stored_particles import StoredStacks, StoredSubtomograms, check_stored
+from tomobayes.geometry.pointgroups import point_group
+from tomobayes.imaging.gathering import Engine, Source, choose_engine, usable_particles
+from tomobayes.jobs.log import Log
+from tomobayes.jobs.parameters import ImageParameters
+from tomobayes.model import BadInput, Dataset, Map, Problem
+from tomobayes.particles.halves import assign_halves
+
+__all__ = [
+    "Experiment",
+    "check_fits_images",
+    "check_pixels",
+    "load_experiment",
+    "one_pixel_size",
+    "symmetry_group",
+    "usable_or_refuse",
+    "with_halves",
+]
+
+PIXEL_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A data set, the files it came from, how its images are used, and which particles they are enough for.
+
+    Parameters
+    ----------
+    usable : (P,) bool
+    pixel_size_angstrom : of the binned boxes
+    """
+
+    dataset: Dataset
+    members: OptimisationSet
+    source: Source
+    usable: NDArray[np.bool_]
+    pixel_size_angstrom: float
+
+    @property
+    def inputs(self) -> list[Path | None]:
+        """Files that were read."""
+        return [self.members.particles, self.members.tomograms, self.members.trajectories]
+
+
+def load_experiment(parameters: ImageParameters, log: Log, like: Map | None = None) -> Experiment:
+    """Read an experiment and check all of it, pixels included.
+
+    Parameters
+    ----------
+    like : reference whose box and pixel size are taken where the options do not say
+
+    Raises
+    ------
+    BadInput
+        with everything that keeps the job from its work
+    """
+    members = find_members(*parameters.members)
+    dataset = read_dataset(*parameters.members, ignore_stored=parameters.images == "series")
+    engine = parameters.images or choose_engine(dataset)
+    _check_engine(parameters, dataset, engine)
+    unbinned = one_pixel_size(dataset)
+    source = _source(parameters, dataset, engine, unbinned, like)
+    check_pixels(dataset, engine, log)
+    usable = usable_or_refuse(dataset, source)
+    return Experiment(dataset, members, source, usable, unbinned * source.binning)
+
+
+def one_pixel_size(dataset: Dataset) -> float:
+    """The unbinned pixel size, which all tilt series with particles must share."""
+    used = np.unique(dataset.particles.tilt_series)
+    sizes = [dataset.tilt_series[index].pixel_size_angstrom for index in used.tolist()]
+    if max(sizes) > min(sizes) * (1 + PIXEL_TOLERANCE):
+        odd = dataset.tilt_series[int(used[int(np.argmax(np.abs(np.array(sizes) - np.median(sizes))))])]
+        what = f"its pixel size {odd.pixel_size_angstrom:g} Å differs from that of other tilt series ({np.median(sizes):g} Å)"
+        remedy = "rescale one kind, or work on each kind alone"
+        raise BadInput(Problem(odd.name, "rlnTomoTiltSeriesPixelSize", what, "one map cannot have several", remedy))
+    return float(sizes[0])
+
+
+def _check_engine(parameters: ImageParameters, dataset: Dataset, engine: Engine) -> None:
+    stored = {"stacks": dataset.particles.stacks, "subtomograms": dataset.particles.subtomograms}
+    if engine == "series":
+        return
+    problems = []
+    if stored[engine] is None:
+        what = f"asks for stored {engine}, but the particles name none"
+        problems.append(Problem(None, "--images", what, remedy="extract them first, or leave out --images"))
+    settled = ("extract_box",) if engine == "stacks" else ("extract_box", "max_dose", "min_frames")
+    problems += [_decided(parameters, name, engine) for name in settled if getattr(parameters, name) not in (None, 1)]
+    if problems:
+        raise BadInput(problems)
+
+
+def _decided(parameters: ImageParameters, name: str, engine: Engine) -> Problem:
+    what = f"says nothing about stored {engine}: it was decided when they were extracted"
+    return Problem(None, parameters.option(name), what, remedy="leave it out, extract again, or use the tilt images with --images series")
+
+
+def _source(parameters: ImageParameters, dataset: Dataset, engine: Engine, unbinned: float, like: Map | None) -> Source:
+    """Box and binning from the options, stored images or a reference, in this order."""
+    if engine == "series":
+        box = parameters.box or (None if like is None else like.box)
+        binning = parameters.bin or (1.0 if like is None else like.pixel_size_angstrom / unbinned)
+        if box is None:
+            raise BadInput(
+                Problem(None, "--box", "is needed where there is no reference", remedy="give the edge of the map in binned pixels")
+            )
+        check_fits_images(dataset, box, binning)
+    else:
+        stored = dataset.particles.stacks if engine == "stacks" else dataset.particles.subtomograms
+        assert stored is not None
+        box, binning = stored.box, stored.pixel_size_angstrom / unbinned
+        _check_as_stored(parameters, engine, box, binning)
+    return Source(engine, box, binning, parameters.extract_box, parameters.max_dose, parameters.min_frames)
+
+
+def check_fits_images(dataset: Dataset, box: int, binning: float) -> None:
+    problems = []
+    for index in np.unique(dataset.particles.tilt_series).tolist():
+        series = dataset.tilt_series[index]
+        assert series.image_size is not None
+        if box * binning > min(series.image_size):
+            width, height = series.image_size
+            what = f"a box of {box} pixels at binning {binning:g} does not fit into images of {width} x {height} pixels"
+            problems.append(Problem(series.name, "--box", what, remedy=f"ask for at most {int(min(series.image_size) / binning) // 2 * 2}"))
+    if problems:
+        raise BadInput(problems)
+
+
+def _check_as_stored(parameters: ImageParameters, engine: Engine, box: int, binning: float) -> None:
+    problems = []
+    remedy = "leave it out, extract again, or use the tilt images with --images series"
+    if parameters.box not in (None, box):
+        problems.append(Problem(None, "--box", f"is {parameters.box}, but the stored {engine} have {box} pixels", remedy=remedy))
+    if parameters.bin is not None and abs(parameters.bin / binning - 1) > PIXEL_TOLERANCE:
+        problems.append(Problem(None, "--bin", f"is {parameters.bin:g}, but the stored {engine} are binned by {binning:g}", remedy=remedy))
+    if problems:
+        raise BadInput(problems)
+
+
+def check_pixels(dataset: Dataset, engine: Engine, log: Log) -> None:
+    """Look at every image once: constant ones and those with NaN are refused."""
+    problems: list[Problem] = []
+    if engine == "series":
+        used = [dataset.tilt_series[index] for index in np.unique(dataset.particles.tilt_series).tolist()]
+        with log.steps("Looking at the tilt images", len(used)) as step:
+            for series in used:
+                assert series.images is not None
+                problems += check_images(series.images, _source_name(series.images, series.name))
+                step(1)
+    else:
+        stored = dataset.particles.stacks if engine == "stacks" else dataset.particles.subtomograms
+        assert isinstance(stored, (StoredStacks, StoredSubtomograms))
+        problems = check_stored(stored)
+    if problems:
+        raise BadInput(problems)
+
+
+def _source_name(images: object, name: str) -> str:
+    """The stack's file, or the tilt series' name where every image has a file of its own."""
+    files = {path for path, _ in getattr(images, "slices", ())}
+    return str(files.pop()) if len(files) == 1 else name
+
+
+def usable_or_refuse(dataset: Dataset, source: Source) -> NDArray[np.bool_]:
+    """(P,) which particles take part; at least one must."""
+    usable = usable_particles(dataset, source)
+    if not usable.any():
+        what = f"no particle has its whole box of {source.box} pixels inside at least {source.min_tilts} of its images"
+        raise BadInput(Problem(None, "--box, --min-frames, --max-dose", what, remedy="make the box smaller or ask for fewer images"))
+    return usable
+
+
+def with_halves(experiment: Experiment, diameter_angstrom: float | None, seed: int) -> tuple[Experiment, bool]:
+    """The experiment with every particle in half 1 or 2, and whether they had to be dealt."""
+    particles = experiment.dataset.particles
+    given = np.isin(particles.half, (1, 2))
+    file = experiment.members.particles
+    dealt = not given.any()
+    if not given.all() and not dealt:
+        where = f"row {int(np.flatnonzero(~given)[0]) + 1}, column rlnRandomSubset"
+        what = f"{int((~given).sum())} of {len(given)} particles are in neither half-set 1 nor 2"
+        raise BadInput(Problem(file, where, what, remedy="give all of them a half-set, or remove the column to have them dealt"))
+    if dealt:
+        if diameter_angstrom is None:
+            what = "the particles have no half-sets (rlnRandomSubset)"
+            why = "neighbours closer than a diameter must go to the same half"
+            raise BadInput(Problem(file, "", what, why, "give --particle-diameter"))
+        half = assign_halves(particles.centre_angstrom, particles.tilt_series, diameter_angstrom, seed)
+        dataset = experiment.dataset.with_particles(replace(particles, half=half))
+        experiment = replace(experiment, dataset=dataset)
+    empty = [half for half in (1, 2) if not (experiment.usable & (experiment.dataset.particles.half == half)).any()]
+    if empty:
+        what = f"half-set {empty[0]} has no particle that can be used"
+        raise BadInput(Problem(file, "", what, "a resolution needs two halves", "give more particles or a smaller --particle-diameter"))
+    return experiment, dealt
+
+
+def symmetry_group(symbol: str) -> NDArray[np.float64]:
+    """(G, 3, 3) operators of a point group that a user named."""
+    try:
+        return point_group(symbol)
+    except ValueError as error:
+        raise BadInput(Problem(None, "--sym", str(error))) from None

@@ -1,0 +1,26 @@
+"""Parameters of ``reconstruct``."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from tomobayes.jobs.parameters.base import JobParameters
+from tomobayes.jobs.parameters.images import ImageParameters
+
+__all__ = ["Reconstruct"]
+
+
+class Reconstruct(ImageParameters, JobParameters):
+    """Half-maps from the poses that the particles have."""
+
+    verb: ClassVar[str] = "reconstruct"
+    folder: ClassVar[str] = "Reconstruct"
+
+    sym: str = Field("C1", description="Point group: Cn, Dn, T, O or I, axes as in RELION.")
+    particle_diameter: PositiveFloat | None = Field(
+        None, description="Diameter (Å) of the particle, for the mask of the FSC and for half-sets where there are none."
+    )
+    random_seed: NonNegativeInt = Field(0, description="Seed of the half-sets where there are none.")
+    j: PositiveInt | None = Field(None, description="Threads; without it, all cores.")

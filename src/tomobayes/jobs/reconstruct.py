@@ -1,0 +1,114 @@
+"""``reconstruct``: half-maps from the poses that the particles have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tomobayes.compute.threads import use_threads
+from tomobayes.formats.mrc import write_map
+from tomobayes.fourier.volume import Sums
+from tomobayes.imaging.gathering import Gatherer, Portion, portions
+from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.maximisation import solve
+from tomobayes.inference.reconstruction import reconstruct_halves, signal_free_noise
+from tomobayes.jobs.describe import data_section
+from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
+from tomobayes.jobs.figures import angstrom, experiment_findings, half_map_fsc
+from tomobayes.jobs.frame import Context
+from tomobayes.jobs.memory import MemoryPlan, memory_plan
+from tomobayes.jobs.parameters import Reconstruct
+from tomobayes.jobs.results import hand_on
+from tomobayes.maps.fsc import FscCurves, masked_fsc
+from tomobayes.maps.masks import sphere_mask
+from tomobayes.model import Map
+from tomobayes.report import Fact, Report, Section, directions_of, slices_of
+
+__all__ = ["run"]
+
+MASK_EDGE_PX = 5
+
+
+def run(parameters: Reconstruct, context: Context) -> Path:
+    """Write half1, half2 and merged.mrc, and an optimisation set that names them with the particles' half-sets."""
+    threads = use_threads(parameters.j)
+    group = symmetry_group(parameters.sym)
+    experiment, dealt = with_halves(load_experiment(parameters, context.log), parameters.particle_diameter, parameters.random_seed)
+    plan = memory_plan(experiment, threads, search=False)
+    plan.check()
+    folder = context.open(experiment.inputs)
+    context.log.say(f"{int(experiment.usable.sum())} of {len(experiment.usable)} particles, {threads} threads; {plan.sentence}")
+    maps = _solved(_sums(experiment, plan, group, context))
+    _write(folder, context, experiment, maps)
+    curves = _correlation(maps[0], maps[1], parameters.particle_diameter, len(group), experiment)
+    context.log.say(f"Resolution (FSC 0.143): {angstrom(curves.resolution_angstrom())}")
+    context.show(_report(experiment, maps[2], curves, dealt))
+    return folder
+
+
+def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], context: Context) -> tuple[Sums, Sums]:
+    box, particles = experiment.source.box, experiment.dataset.particles
+    radius = box // 2 - 1
+    parts = portions(experiment.dataset, experiment.usable, plan.portion)
+    gatherer = Gatherer(experiment.dataset, experiment.source, radius, plan.budget)
+    with context.log.steps("Reconstruction", 2 * int(experiment.usable.sum())) as step:
+        gather = _counted(gatherer, step)
+        sigma2 = signal_free_noise(parts, gather)
+        rotation, centre = torch.from_numpy(particles.rotation), torch.from_numpy(particles.centre_angstrom)
+        return reconstruct_halves(parts, gather, sigma2, rotation, centre, box=box, radius=radius, group=torch.from_numpy(group))
+
+
+def _counted(gather: Callable[[Portion], Statistics], step: Callable[[float], None]) -> Callable[[Portion], Statistics]:
+    def gathered(part: Portion) -> Statistics:
+        statistics = gather(part)
+        step(len(part.particles))
+        return statistics
+
+    return gathered
+
+
+def _solved(sums: tuple[Sums, Sums]) -> tuple[NDArray[np.float32], ...]:
+    """Maps of the halves and of everything."""
+    return tuple(solve(one, None).numpy() for one in (*sums, sums[0] + sums[1]))
+
+
+def _write(folder: Path, context: Context, experiment: Experiment, maps: tuple[NDArray[np.float32], ...]) -> None:
+    files = [folder / f"{name}.mrc" for name in ("half1", "half2", "merged")]
+    for path, data in zip(files, maps, strict=True):
+        write_map(path, Map(data, experiment.pixel_size_angstrom))
+    reference = replace(experiment.dataset.reference, half1=files[0], half2=files[1])
+    written = hand_on(folder, "particles.star", experiment.dataset, experiment.members, reference)
+    context.output(*files, folder / "particles.star", written)
+
+
+def _correlation(
+    half1: NDArray[np.float32], half2: NDArray[np.float32], diameter: float | None, order: int, experiment: Experiment
+) -> FscCurves:
+    """FSC inside a sphere of the particle's diameter, or the largest that fits."""
+    box, pixel = len(half1), experiment.pixel_size_angstrom
+    largest = box - 2.0 * MASK_EDGE_PX
+    mask = sphere_mask(box, min(diameter / pixel, largest) if diameter else largest, MASK_EDGE_PX)
+    return masked_fsc(half1, half2, pixel, mask, symmetry_order=order)
+
+
+def _report(experiment: Experiment, merged: NDArray[np.float32], curves: FscCurves, dealt: bool) -> Report:
+    pixel, usable = experiment.pixel_size_angstrom, experiment.usable
+    particles = experiment.dataset.particles
+    facts = [
+        Fact("Resolution (FSC 0.143)", angstrom(curves.resolution_angstrom())),
+        Fact("At FSC 0.5", angstrom(curves.resolution_angstrom(0.5))),
+        Fact("Particles", f"{int(usable.sum())}"),
+        Fact("Box", f"{experiment.source.box} px of {pixel:g} Å"),
+    ]
+    sections = [
+        Section("Resolution", [half_map_fsc(curves)]),
+        Section("Map", [slices_of(Map(merged, pixel), "Merged map", "merged")]),
+        Section("Poses", [directions_of(particles.rotation[usable])]),
+        data_section(experiment.dataset),
+    ]
+    return Report("Reconstruction", facts=facts, findings=experiment_findings(experiment, dealt), sections=sections)

@@ -1,0 +1,171 @@
+"""``refine``: poses and half-maps, from coarse to fine, until nothing improves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tomobayes.compute.threads import use_threads
+from tomobayes.imaging.gathering import Gatherer, Portion, portions
+from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.expectation import PoseEstimates
+from tomobayes.inference.refinement import Record, Settings, State, initial_state, refine
+from tomobayes.jobs.describe import unoriented
+from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
+from tomobayes.jobs.frame import Context
+from tomobayes.jobs.memory import MemoryPlan, memory_plan
+from tomobayes.jobs.parameters import Refine
+from tomobayes.jobs.references import check_fits, read_references, solvent_mask
+from tomobayes.jobs.refine_files import write_iteration, write_result
+from tomobayes.jobs.refine_report import iteration_sentence, refinement_report
+from tomobayes.maps.fsc import FscCurves
+from tomobayes.model import BadInput, Map, Problem
+
+__all__ = ["run"]
+
+STATE_CLASSES = (State, Record, FscCurves, PoseEstimates)
+OFFSET_RANGE_PX = 5.0
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything a refinement needs, read and checked."""
+
+    experiment: Experiment
+    dealt: bool
+    settings: Settings
+    references: tuple[Map, Map] | None
+    plan: MemoryPlan
+    threads: int
+
+
+def run(parameters: Refine, context: Context) -> Path:
+    """Write RELION's run_* files, iteration by iteration, and an optimisation set for the next job."""
+    task = _prepare(parameters, context)
+    folder = context.open([*task.experiment.inputs, *(parameters.references or ()), parameters.mask])
+    for sentence in _plan_sentences(task):
+        context.log.say(sentence)
+    state = _finished(task, context)
+    context.output(*write_result(folder, task.experiment, task.settings, state, parameters.mask))
+    context.show(refinement_report(task.experiment, task.settings, state, task.dealt))
+    return folder
+
+
+def _prepare(parameters: Refine, context: Context) -> _Task:
+    threads = use_threads(parameters.j)
+    group = symmetry_group(parameters.sym)
+    references = read_references(parameters.references)
+    loaded = load_experiment(parameters, context.log, None if references is None else references[0])
+    _check_poses(parameters, loaded)
+    experiment, dealt = with_halves(loaded, parameters.particle_diameter, parameters.random_seed)
+    box, pixel = experiment.source.box, experiment.pixel_size_angstrom
+    if references is not None and parameters.references is not None:
+        check_fits(list(zip(parameters.references, references, strict=True)), box, pixel, "the refinement's")
+    plan = memory_plan(experiment, threads, search=True)
+    plan.check()
+    settings = Settings(
+        box=box,
+        pixel_size_angstrom=pixel,
+        particle_diameter=parameters.particle_diameter,
+        group=group,
+        mask=solvent_mask(parameters.mask, box, pixel, parameters.particle_diameter),
+        healpix_order=parameters.healpix_order,
+        offset_range=parameters.offset_range or OFFSET_RANGE_PX * pixel,
+        offset_sigma=parameters.offset_sigma,
+        sigma_rotation=parameters.sigma_ang or math.inf,
+        sigma_tilt=parameters.sigma_tilt or math.inf,
+        initial_lowpass=parameters.ini_high,
+        tau2_fudge=parameters.tau2_fudge,
+        max_iterations=parameters.max_iter,
+        relion4_likelihood=parameters.likelihood == "relion4",
+    )
+    return _Task(experiment, dealt, settings, references, plan, threads)
+
+
+def _check_poses(parameters: Refine, experiment: Experiment) -> None:
+    """Priors, and the references that are to come from poses, need what the particle file says."""
+    file, particles = experiment.members.particles, experiment.dataset.particles
+    problems = []
+    if parameters.likelihood == "relion4" and experiment.source.engine != "subtomograms":
+        what = f"relion4 is a likelihood of pseudo-subtomograms, and the images are {experiment.source.engine}"
+        problems.append(Problem(None, "--likelihood", what, remedy="leave it out, or extract pseudo-subtomograms"))
+    if parameters.sigma_tilt is not None and bool(np.isnan(particles.tilt_prior_degrees).all()):
+        what = "--sigma-tilt needs the column rlnAngleTiltPrior"
+        problems.append(Problem(file, "table data_particles", what, remedy="add the column, or leave out --sigma-tilt"))
+    if unoriented(experiment.dataset):
+        if parameters.references is None:
+            what = "the particles have no angles, so no reference can be made from their poses"
+            problems.append(Problem(file, "columns rlnAngleRot, rlnAngleTilt, rlnAnglePsi", what, remedy="give a reference with --ref"))
+        elif parameters.sigma_ang is not None:
+            what = "--sigma-ang searches around given angles, and the particles have none"
+            problems.append(Problem(file, "columns rlnAngleRot, rlnAngleTilt, rlnAnglePsi", what, remedy="leave out --sigma-ang"))
+    if problems:
+        raise BadInput(problems)
+
+
+def _plan_sentences(task: _Task) -> Iterator[str]:
+    experiment, source = task.experiment, task.experiment.source
+    used = experiment.usable
+    names = {"series": "tilt images", "stacks": "stored 2D stacks", "subtomograms": "stored pseudo-subtomograms"}
+    halves = [int((experiment.dataset.particles.half[used] == half).sum()) for half in (1, 2)]
+    yield (
+        f"{int(used.sum())} particles ({halves[0]} and {halves[1]} in the half-sets) in {len(experiment.dataset.tilt_series)} tilt series, "
+        f"from {names[source.engine]}; box {source.box} px of {experiment.pixel_size_angstrom:g} Å; {task.threads} threads"
+    )
+    yield task.plan.sentence
+    if not used.all():
+        yield f"{int((~used).sum())} particles are left out: their box does not lie inside enough images"
+    if task.dealt:
+        yield "the particles had no half-sets: they were dealt to two, neighbours together"
+
+
+class _Progress:
+    """A gatherer that tells the progress bar how many particles are done: those handed out before the current portion."""
+
+    def __init__(self, gather: Callable[[Portion], Statistics]) -> None:
+        self._gather, self._done = gather, 0
+        self.step: Callable[[float], None] = lambda _: None
+
+    def __call__(self, part: Portion) -> Statistics:
+        self.step(self._done)
+        self._done = len(part.particles)
+        return self._gather(part)
+
+    def restart(self, step: Callable[[float], None]) -> None:
+        """Begin to count for another progress bar."""
+        self.step, self._done = step, 0
+
+
+def _finished(task: _Task, context: Context) -> State:
+    """The last state of the refinement from where it stands; each one is written, shown and saved."""
+    experiment, settings = task.experiment, task.settings
+    particles = experiment.dataset.particles
+    parts = portions(experiment.dataset, experiment.usable, task.plan.portion)
+    count = int(experiment.usable.sum())
+    gather = _Progress(Gatherer(experiment.dataset, experiment.source, settings.largest_radius, task.plan.budget))
+    state: State | None = context.last_state(STATE_CLASSES)
+    if state is None:
+        with context.log.steps("First noise spectra and references", count) as step:
+            gather.restart(step)
+            references = None if task.references is None else _tensors(task.references)
+            state = initial_state(particles, parts, gather, settings, references)
+        context.save(0, state)
+    following = refine(particles, parts, gather, state, settings)
+    while not state.converged and state.iteration < settings.max_iterations:
+        with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
+            gather.restart(step)
+            state = next(following)
+        context.log.say(iteration_sentence(state.history[-1]))
+        write_iteration(context.folder, experiment, settings, state)
+        context.show(refinement_report(experiment, settings, state, task.dealt))
+        context.save(state.iteration, state)
+    return state
+
+
+def _tensors(maps: tuple[Map, Map]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(maps[0].data), torch.from_numpy(maps[1].data)
