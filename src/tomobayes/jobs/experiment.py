@@ -54,7 +54,7 @@ class Experiment:
         return [self.members.particles, self.members.tomograms, self.members.trajectories]
 
 
-def load_experiment(parameters: ImageParameters, log: Log, like: Map | None = None) -> Experiment:
+def load_experiment(parameters: ImageParameters, log: Log, like: tuple[Path, Map] | None = None) -> Experiment:
     """Read an experiment and check all of it, pixels included.
 
     Parameters
@@ -108,15 +108,18 @@ def _decided(parameters: ImageParameters, name: str, engine: Engine) -> Problem:
     return Problem(None, parameters.option(name), what, remedy="leave it out, extract again, or use the tilt images with --images series")
 
 
-def _source(parameters: ImageParameters, dataset: Dataset, engine: Engine, unbinned: float, like: Map | None) -> Source:
+def _source(parameters: ImageParameters, dataset: Dataset, engine: Engine, unbinned: float, like: tuple[Path, Map] | None) -> Source:
     """Box and binning from the options, stored images or a reference, in this order."""
     if engine == "series":
-        box = parameters.box or (None if like is None else like.box)
-        binning = parameters.bin or (1.0 if like is None else like.pixel_size_angstrom / unbinned)
+        box = parameters.box or (None if like is None else like[1].box)
+        binning = parameters.bin or (1.0 if like is None else like[1].pixel_size_angstrom / unbinned)
         if box is None:
             raise BadInput(
                 Problem(None, "--box", "is needed where there is no reference", remedy="give the edge of the map in binned pixels")
             )
+        if like is not None and binning < 1 - PIXEL_TOLERANCE:
+            what = f"has voxels of {like[1].pixel_size_angstrom:g} Å, finer than the pixels of the tilt images ({unbinned:g} Å)"
+            raise BadInput(Problem(like[0], "header", what, remedy="resample it to the images' pixel size or a coarser one"))
         check_fits_images(dataset, box, binning)
     else:
         stored = dataset.particles.stacks if engine == "stacks" else dataset.particles.subtomograms

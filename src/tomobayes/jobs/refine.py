@@ -60,7 +60,8 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
     threads = use_threads(parameters.j)
     group = symmetry_group(parameters.sym)
     references = read_references(parameters.references)
-    loaded = load_experiment(parameters, context.log, None if references is None else references[0])
+    like = None if references is None or parameters.references is None else (parameters.references[0], references[0])
+    loaded = load_experiment(parameters, context.log, like)
     _check_poses(parameters, loaded)
     experiment, dealt = with_halves(loaded, parameters.particle_diameter, parameters.random_seed)
     box, pixel = experiment.source.box, experiment.pixel_size_angstrom
@@ -119,7 +120,7 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
     )
     yield task.plan.sentence
     if not used.all():
-        yield f"{int((~used).sum())} particles are left out: their box does not lie inside enough images"
+        yield f"{int((~used).sum())} of {len(used)} particles are left out: their box does not lie inside enough images"
     if task.dealt:
         yield "the particles had no half-sets: they were dealt to two, neighbours together"
 
