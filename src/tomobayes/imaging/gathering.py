@@ -13,7 +13,7 @@ from tomobayes.imaging.observation import Statistics, from_stacks, from_subtomog
 from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset
 
-__all__ = ["Engine", "Gatherer", "Portion", "Source", "choose_engine", "portions", "usable_particles"]
+__all__ = ["Engine", "Gatherer", "Portion", "Source", "choose_engine", "folds_for", "portions", "usable_particles"]
 
 Engine = Literal["series", "stacks", "subtomograms"]
 """Where the images come from: crops of tilt images on the fly, stored 2D stacks, or stored pseudo-subtomograms."""
@@ -90,6 +90,14 @@ def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256, fo
             for piece in np.array_split(chosen, -(-len(chosen) // largest)):
                 found.append(Portion(int(table.tilt_series[rows[0]]), key[0], piece, key[1]))
     return found
+
+
+def folds_for(particles_per_half: int) -> int:
+    """How many folds a half-set needs so that no particle is compared with its own noise.
+
+    A particle's share of its own reference falls with their number; from a thousand on it is too small to hold a pose in place.
+    """
+    return 1 if particles_per_half >= 1000 else max(1, min(5, particles_per_half // 2))
 
 
 class Gatherer:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tomobayes.compute.threads import use_threads
-from tomobayes.imaging.gathering import Gatherer, Portion, portions
+from tomobayes.imaging.gathering import Gatherer, Portion, folds_for, portions
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.refinement import Record, Settings, State, initial_state, refine
@@ -146,8 +146,8 @@ def _finished(task: _Task, context: Context) -> State:
     """The last state of the refinement from where it stands; each one is written, shown and saved."""
     experiment, settings = task.experiment, task.settings
     particles = experiment.dataset.particles
-    parts = portions(experiment.dataset, experiment.usable, task.plan.portion)
     count = int(experiment.usable.sum())
+    parts = portions(experiment.dataset, experiment.usable, task.plan.portion, folds_for(count // 2))
     gather = _Progress(Gatherer(experiment.dataset, experiment.source, settings.largest_radius, task.plan.budget))
     state: State | None = context.last_state(STATE_CLASSES)
     if state is None:
