@@ -19,7 +19,7 @@ Edit = Callable[[], object]
 STACK, PARTICLES, TOMOGRAMS, TILTS = "sim/TS_01.mrcs", "sim/particles.star", "sim/tomograms.star", "sim/tilt_series/TS_01.star"
 REFINE = ["refine", "--i", "sim", "--ref", "sim/truth_class1.mrc", "--particle-diameter", "250", "--max-iter", "1", "--j", "1"]
 RECONSTRUCT = ["reconstruct", "--i", "sim", "--box", "24", "--particle-diameter", "250", "--j", "1"]
-EXTRACT = ["extract", "--i", "sim", "--box", "24"]
+EXTRACT = ["extract", "--i", "sim", "--box", "24", "--j", "1"]
 
 
 def columns(file: str, table: str, edit: Callable[[dict[str, np.ndarray]], object]) -> Edit:
@@ -130,7 +130,7 @@ def test_unfit_references(edit, options, parts, tiny, capsys):
 
 
 def test_spoilt_stored_images(tiny, capsys):
-    assert main(["extract", "--i", "sim", "--p", "sim/particles_truth.star", "--box", "24", "--stack2d", "--o", "stacks"]) == 0
+    assert main(["extract", "--i", "sim", "--p", "sim/particles_truth.star", "--box", "24", "--j", "1", "--stack2d", "--o", "stacks"]) == 0
     path = next(Path("stacks/Subtomograms").rglob("*_stack2d.mrcs"))
     with mrcfile.mmap(path, "r+") as stream:
         stream.data[1] = np.nan
@@ -139,7 +139,7 @@ def test_spoilt_stored_images(tiny, capsys):
 
 
 def test_stored_images_that_contradict_the_options(tiny, capsys):
-    assert main(["extract", "--i", "sim", "--box", "24", "--stack2d", "--o", "stacks"]) == 0
+    assert main(["extract", "--i", "sim", "--box", "24", "--j", "1", "--stack2d", "--o", "stacks"]) == 0
     words = ["reconstruct", "--i", "stacks", "--box", "20", "--bin", "2", "--particle-diameter", "250", "--o", "out"]
     refused(words, ["--box: is 20, but the stored stacks have 24", "--bin: is 2, but the stored stacks are binned by 1"], capsys)
 

@@ -33,7 +33,7 @@ def test_true_poses_give_the_true_map(done):
 
 
 def test_false_poses_do_not(tiny):
-    assert main([*TRUE[:3], "--box", "24", "--particle-diameter", "250", "--o", "rec"]) == 0
+    assert main([*TRUE[:3], "--box", "24", "--particle-diameter", "250", "--j", "1", "--o", "rec"]) == 0
     assert fsc(read_map("rec/merged.mrc").data, read_map("sim/truth_class1.mrc").data)[4:8].mean() < 0.5
 
 

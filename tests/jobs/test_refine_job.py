@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from tomobayes.cli import main
-from tomobayes.formats.mrc import read_map
 from tomobayes.formats.relion import read_dataset, read_optimisation_set
 from tomobayes.formats.star import read_star, write_star
 from tomobayes.geometry.rotations import angular_distance_degrees

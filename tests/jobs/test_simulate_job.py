@@ -89,3 +89,12 @@ def test_impossible_wishes_are_refused(options, sentence, capsys):
     assert main(small(**options, o="sim")) == 2
     assert sentence in capsys.readouterr().err
     assert not Path("sim").exists()
+
+
+def test_images_that_do_not_fit_into_memory_are_not_begun(capsys, monkeypatch):
+    import tomobayes.jobs.simulate as job
+
+    monkeypatch.setattr(job, "available_bytes", lambda: 1e6)
+    assert main(small(o="sim")) == 2
+    assert "GB of memory, and 0.0 GB are available" in capsys.readouterr().err
+    assert not Path("sim").exists()

@@ -17,6 +17,7 @@ from tomobayes.formats.mrc_writer import write_images
 from tomobayes.formats.relion import read_dataset, write_dataset, write_particles
 from tomobayes.jobs.describe import data_section, describe
 from tomobayes.jobs.frame import Context
+from tomobayes.jobs.memory import available_bytes
 from tomobayes.jobs.parameters import Simulate
 from tomobayes.jobs.simulated_models import read_models, read_noise
 from tomobayes.model import BadInput, Dataset, Map, Problem
@@ -25,6 +26,7 @@ from tomobayes.report.figures import tilt_angle_degrees
 from tomobayes.simulation.acquisition import Acquisition
 from tomobayes.simulation.density import particle_diameter_angstrom
 from tomobayes.simulation.errors import Errors
+from tomobayes.simulation.images import rendering_bytes
 from tomobayes.simulation.scene import scene, scene_like
 from tomobayes.simulation.simulation import Simulation, series_truth, simulate, tilt_images
 
@@ -43,6 +45,7 @@ def run(parameters: Simulate, context: Context) -> Path:
     noise = read_noise(parameters.noise)
     place = _scene(parameters, pixel_size, maps) if given is None else scene_like(given, pixel_size)
     _refuse_full_disk(parameters, place)
+    _refuse_full_memory(place, maps)
     folder = context.open([parameters.i])
     simulation = simulate(
         place,
@@ -118,6 +121,13 @@ def _refuse_full_disk(parameters: Simulate, place: Dataset) -> None:
     if needed > free:
         what = f"the images need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free"
         raise BadInput(Problem(target, "", what, remedy="ask for fewer or smaller images, or choose another disk with --o"))
+
+
+def _refuse_full_memory(place: Dataset, maps: list[Map]) -> None:
+    needed, available = rendering_bytes(place, maps), available_bytes()
+    if needed > available:
+        what = f"this needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are available"
+        raise BadInput(Problem(None, "", what, remedy="make --angpix larger, or the defocus or the models smaller"))
 
 
 def _write_images(folder: Path, simulation: Simulation, context: Context) -> Dataset:

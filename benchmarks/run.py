@@ -1,0 +1,122 @@
+"""How fast the program is on this machine: kernels in one process, whole jobs as processes of their own.
+
+Run as ``python benchmarks/run.py`` (``make bench``). Jobs need the shared data ($TOMOBAYES_SHARED, else ../shared).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tomobayes.compute.threads import use_threads
+from tomobayes.fourier.grids import half_plane
+from tomobayes.fourier.slices import Accumulator, extract_slices
+from tomobayes.fourier.volume import from_map
+from tomobayes.geometry.healpix import rotation_grid
+from tomobayes.inference.likelihood import log_likelihood
+
+ROOT = Path(__file__).resolve().parents[1]
+BOX, TILTS = 96, 41
+
+
+def main() -> None:
+    """Print one line per figure."""
+    threads = use_threads(None)
+    print(f"{threads} threads; box {BOX}, {TILTS} tilts\n")
+    for name, milliseconds in kernel_times().items():
+        print(f"{name:34} {milliseconds:8.1f} ms/Mpixel of wall, {milliseconds * threads:8.1f} core-ms at most")
+    for name, speed in comparison_speeds().items():
+        print(f"{name:34} {speed:8.1f} GFLOP/s")
+    for name, words in job_commands().items():
+        wall, cpu, memory = whole_process(words)
+        print(f"{name:34} {cpu:8.1f} CPU s, {wall:6.1f} s of wall, {memory:6.0f} MB at most")
+
+
+def fastest(work: Callable[[], object], repeats: int = 5) -> float:
+    """Seconds of the fastest of several runs, after one that compiles."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def samples() -> torch.Tensor:
+    """Points of all pixels of all tilts, in the plane of each tilt turned about y."""
+    plane = half_plane(BOX // 2 - 1).float()
+    angle = torch.deg2rad(torch.linspace(-60, 60, TILTS))
+    x, y = plane[:, :1], plane[:, 1:].expand(-1, TILTS)
+    return torch.stack([x * angle.cos(), y, x * angle.sin()], -1).reshape(-1, 3).contiguous()
+
+
+def kernel_times() -> dict[str, float]:
+    """Milliseconds per million samples."""
+    generator = torch.Generator().manual_seed(1)
+    volume = from_map(torch.randn((BOX,) * 3, generator=generator))
+    points, rotations = samples(), torch.from_numpy(rotation_grid(1)[:16]).float()
+    values = torch.randn(16, len(points), dtype=torch.complex64, generator=generator)
+    weights = torch.rand(16, len(points), generator=generator)
+    accumulator = Accumulator(BOX, BOX // 2 - 1)
+    scale = 1e3 / (16 * len(points) / 1e6)
+    return {
+        "extraction": scale * fastest(lambda: extract_slices(volume, rotations, points)),
+        "insertion": scale * fastest(lambda: accumulator.insert(rotations, points, values, weights)),
+    }
+
+
+def comparison_speeds() -> dict[str, float]:
+    """Arithmetic speed of comparing 16 particles at 33 shifts with 256 slices, as float32 and with bfloat16 products."""
+    generator = torch.Generator().manual_seed(1)
+    shape = {"particles": 16, "shifts": 33, "orientations": 256, "samples": 30_000}
+    data = torch.randn(shape["particles"], shape["shifts"], shape["samples"], dtype=torch.complex64, generator=generator)
+    weight = torch.rand(shape["particles"], shape["samples"], generator=generator)
+    slices = torch.randn(shape["orientations"], shape["samples"], dtype=torch.complex64, generator=generator)
+    rows = shape["particles"] * (4 * shape["shifts"] + 2)
+    operations = rows * shape["orientations"] * shape["samples"]
+    speeds = {}
+    for name, precision in (("comparison, float32", "highest"), ("comparison, bfloat16 products", "medium")):
+        torch.set_float32_matmul_precision(precision)
+        speeds[name] = operations / fastest(lambda: log_likelihood(data, weight, slices), 3) / 1e9
+    torch.set_float32_matmul_precision("highest")
+    return speeds
+
+
+def job_commands() -> dict[str, list[str]]:
+    """Jobs on the shared ribosomes."""
+    folder = Path(os.environ.get("TOMOBAYES_SHARED", ROOT.parent / "shared")) / "data/simulated/ribosome"
+    if not folder.is_dir():
+        print(f"no shared data at {folder}: jobs are left out")
+        return {}
+    poses = ["--i", str(folder / "optimisation_set.star"), "--particle-diameter", "270"]
+    picked = ["--i", str(folder / "optimisation_set_picked.star"), "--ref", str(folder / "ref_50A_bin2.mrc"), "--particle-diameter", "270"]
+    return {
+        "reconstruct, box 96": ["reconstruct", *poses, "--box", "96", "--extract-box", "96"],
+        "reconstruct, box 96, larger crop": ["reconstruct", *poses, "--box", "96"],
+        "refine from positions, box 48": ["refine", *picked],
+    }
+
+
+def whole_process(words: list[str]) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and peak memory (MB) of one command, imports and compilation cache included."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tomobayes", *words, "--o", str(Path(folder, "job"))]
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+    if status != 0:
+        raise SystemExit(f"{' '.join(words)} failed")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
