@@ -61,7 +61,7 @@ class Claims:
         oracle : the figure that true parameters give through the same code
         null : the figure where there is nothing to be found
         """
-        bounds = [f"≥ {at_least:g}"] * (at_least is not None) + [f"≤ {at_most:g}"] * (at_most is not None)
+        bounds = [f"{sign} {bound:.4g}" for sign, bound in (("≥", at_least), ("≤", at_most)) if bound is not None]
         met = (at_least is None or figure >= at_least) and (at_most is None or figure <= at_most)
         made = Measurement(self._case, what, float(figure), ", ".join(bounds), met, oracle, null)
         self.made.append(made)

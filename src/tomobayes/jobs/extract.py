@@ -53,14 +53,15 @@ def run(parameters: Extract, context: Context) -> Path:
     members = find_members(*parameters.members)
     dataset = read_dataset(*parameters.members, ignore_stored=True)
     unbinned = one_pixel_size(dataset)
-    source = Source("series", parameters.box, parameters.bin, parameters.box, parameters.max_dose, parameters.min_frames)
+    edge = parameters.crop or parameters.box
+    source = Source("series", edge, parameters.bin, parameters.box, parameters.max_dose, parameters.min_frames)
     check_fits_images(dataset, parameters.box, parameters.bin)
     check_pixels(dataset, "series", context.log)
     usable = usable_or_refuse(dataset, source)
     folder = context.open([members.particles, members.tomograms, members.trajectories])
     left = _selected(dataset, np.flatnonzero(usable))
     left = left.with_particles(_recentred(left.particles, apply_orientations=parameters.apply_orientations))
-    crop = crop_plan(parameters.crop or parameters.box, parameters.bin, parameters.box, 0.0, unbinned)
+    crop = crop_plan(edge, parameters.bin, parameters.box, 0.0, unbinned)
     written = list(_extracted(left, crop, parameters, folder, context))
     star = write_dataset(folder, left, what=TO_WRITE, members=members, extracted=_described(parameters, crop, written))
     context.output(star, folder / "particles.star")
@@ -97,7 +98,7 @@ def _extracted(dataset: Dataset, crop: Crop, parameters: Extract, folder: Path, 
         for row in range(len(table)):
             series = dataset.tilt_series[int(table.tilt_series[row])]
             assert series.images is not None
-            half_width = 0.5 * parameters.box * parameters.bin
+            half_width = 0.5 * crop.box * crop.binning
             views = views_of(dataset, np.array([row]), half_width_px=half_width, max_dose=parameters.max_dose)
             images = modulated_images(series.images, views, 0, crop)
             stem = folder / FOLDER / str(table.name[row])

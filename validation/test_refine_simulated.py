@@ -1,0 +1,76 @@
+"""Refinement of simulated ribosomes from picked positions, without angles, with a 50 Å reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from commands import mean_fsc, read_json, tomobayes
+
+DIAMETER = 270
+RADIUS_PX = 36
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("refine")
+
+
+@pytest.fixture(scope="module")
+def refined(work, shared):
+    """Folder of the global refinement on tilt images."""
+    data = shared / "data/simulated/ribosome"
+    folder = work / "series"
+    tomobayes(
+        *("refine", "--i", data / "optimisation_set_picked.star", "--ref", data / "ref_50A_bin2.mrc"),
+        *("--particle-diameter", DIAMETER, "--o", folder),
+    )
+    return folder
+
+
+def _claim_poses(engine, folder, shared, check, claims):
+    truth = shared / "data/simulated/ribosome/particles_truth.star"
+    found = read_json(check("pose_error.py", folder / "run_data.star", truth, "--json"))
+    within = float((Rotation.random(100_000, random_state=0).magnitude() < np.radians(10)).mean())
+    claims.measured(f"{engine}: particles within 10° of the truth", found["within_10deg"], at_least=0.97, null=within)
+    claims.measured(f"{engine}: median angular error, °", found["angle_median"], at_most=1.0, oracle=0.3)
+    claims.measured(f"{engine}: median shift error, Å", found["shift_median"], at_most=2.0, oracle=0.7)
+
+
+def test_tilt_images(refined, shared, check, claims):
+    _claim_poses("tilt images", refined, shared, check, claims)
+
+
+def test_unbinned_reaches_the_oracle(refined, work, shared, check, claims):
+    """Going on without binning, the map is as good as from the true poses."""
+    data = shared / "data/simulated/ribosome"
+    truth = data / "truth_class1.mrc"
+    tomobayes(
+        *("refine", "--i", refined, "--box", 96, "--bin", 1, "--sigma-ang", 1, "--offset-range", 4, "--offset-sigma", 5),
+        *("--particle-diameter", DIAMETER, "--o", work / "unbinned"),
+    )
+    tomobayes("reconstruct", "--i", work / "unbinned", "--box", 96, "--o", work / "refined_poses")
+    tomobayes("reconstruct", "--i", data / "optimisation_set.star", "--box", 96, "--o", work / "true_poses")
+    tomobayes("reconstruct", "--i", refined, "--box", 96, "--bin", 1, "--o", work / "binned_poses")
+    oracle = mean_fsc(check, work / "true_poses/merged.mrc", truth, RADIUS_PX)
+    claims.measured(
+        "mean FSC of the unbinned map to the truth",
+        mean_fsc(check, work / "refined_poses/merged.mrc", truth, RADIUS_PX),
+        at_least=oracle - 0.01,
+        oracle=oracle,
+    )
+    claims.measured("the same from the binned refinement's poses", mean_fsc(check, work / "binned_poses/merged.mrc", truth, RADIUS_PX))
+
+
+def test_pseudo_subtomograms(work, refined, shared, check, claims):
+    """The other engine on the same particles, and how far apart the two put them."""
+    data = shared / "data/simulated/ribosome"
+    tomobayes("extract", "--i", data / "optimisation_set_picked.star", "--box", 64, "--crop", 48, "--bin", 2, "--o", work / "extract")
+    tomobayes(
+        *("refine", "--i", work / "extract", "--ref", data / "ref_50A_bin2.mrc"),
+        *("--particle-diameter", DIAMETER, "--o", work / "subtomograms"),
+    )
+    _claim_poses("pseudo-subtomograms", work / "subtomograms", shared, check, claims)
+    apart = read_json(check("pose_error.py", work / "subtomograms/run_data.star", refined / "run_data.star", "--json"))
+    claims.measured("median angle between the two engines' poses, °", apart["angle_median"], at_most=1.0)
