@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tomobayes.fourier.volume import PADDING, half_extent
+from tomobayes.imaging.gathering import folds_for
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.model import BadInput, Problem
 
@@ -64,10 +65,11 @@ def memory_plan(experiment: Experiment, threads: int, *, search: bool) -> Memory
     portion = int(min(max(PORTION_BYTES / per_particle, 1), MOST_PARTICLES, count))
     cells = (2 * half_extent(radius) + 1) ** 2 * (half_extent(radius) + 1)
     padded = (PADDING * box) ** 3
-    accumulators = 16 * cells * (threads + 1) + 24 * cells
+    kept = 12 * cells * 2 * (folds_for(count // 2) if search else 1)
+    accumulators = 16 * cells * (threads + 1) + 12 * cells
     transforms = 24 * padded
     posterior = 40 * CANDIDATES * samples if search else 0
-    least = max(accumulators, transforms) + 12 * cells + 3 * portion * per_particle + posterior + 4e8
+    least = max(accumulators, transforms) + kept + 3 * portion * per_particle + posterior + 4e8
     return MemoryPlan(count * per_particle, portion, least, available_bytes())
 
 
