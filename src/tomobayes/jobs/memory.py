@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tomobayes.fourier.volume import PADDING, half_extent
 from tomobayes.imaging.gathering import folds_for
+from tomobayes.inference.expectation import BATCH_FLOATS
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.model import BadInput, Problem
 
@@ -68,7 +69,7 @@ def memory_plan(experiment: Experiment, threads: int, *, search: bool) -> Memory
     kept = 12 * cells * 2 * (folds_for(count // 2) if search else 1)
     accumulators = 16 * cells * (threads + 1) + 12 * cells
     transforms = 24 * padded
-    posterior = 40 * CANDIDATES * samples if search else 0
+    posterior = max(40 * CANDIDATES * samples, 16 * BATCH_FLOATS) if search else 0
     least = max(accumulators, transforms) + kept + 3 * portion * per_particle + posterior + 4e8
     return MemoryPlan(count * per_particle, portion, least, available_bytes())
 
