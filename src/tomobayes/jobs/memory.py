@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tomobayes.fourier.volume import PADDING, half_extent
 from tomobayes.imaging.gathering import folds_for
-from tomobayes.inference.expectation import BATCH_FLOATS
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.model import BadInput, Problem
 
@@ -19,6 +18,9 @@ PORTION_BYTES = 5e8
 MOST_PARTICLES = 256
 CANDIDATES = 256
 """Poses of one particle that a local search compares at once: 32 orientations kept, split in 8."""
+
+SHARED_SEARCH_BYTES = 8e8
+"""Arrays of a search over one grid for many particles, which is cut into batches of about this size."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def memory_plan(experiment: Experiment, threads: int, *, search: bool) -> Memory
     kept = 12 * cells * 2 * (folds_for(count // 2) if search else 1)
     accumulators = 16 * cells * (threads + 1) + 12 * cells
     transforms = 24 * padded
-    posterior = max(40 * CANDIDATES * samples, 16 * BATCH_FLOATS) if search else 0
+    posterior = max(40 * CANDIDATES * samples, SHARED_SEARCH_BYTES) if search else 0
     least = max(accumulators, transforms) + kept + 3 * portion * per_particle + posterior + 4e8
     return MemoryPlan(count * per_particle, portion, least, available_bytes())
 
