@@ -11,9 +11,9 @@ from torch import Tensor
 from tomobayes.fourier.volume import Sums, from_map
 from tomobayes.imaging.gathering import Portion
 from tomobayes.imaging.noise import precision
-from tomobayes.inference.expectation import fit_scale
 from tomobayes.inference.halves import Maps, regularised
 from tomobayes.inference.reconstruction import Gather, NoiseSpectra, reconstruct_halves, signal_free_noise
+from tomobayes.inference.scale import fit_scale
 from tomobayes.inference.schedule import growth, next_plan, pose_prior
 from tomobayes.inference.state import Settings, State, members_of
 from tomobayes.maps.filters import low_pass

@@ -43,14 +43,12 @@ class Plan:
 
     Parameters
     ----------
-    levels : coarse to fine; each halves the spacing of the one before
-    healpix_order : of the first level's grid over all orientations, or None for a search around each particle's pose
-    angular_range : degrees around each particle's pose, for local searches
+    levels : at least two, coarse to fine; each halves the angular spacing of the one before
+    angular_range : degrees around each particle's pose; not used by searches over a grid of all orientations
     shift_range_px : largest shift tried, box pixels
     """
 
     levels: tuple[Level, ...]
-    healpix_order: int | None
     angular_range: float
     shift_range_px: float
 
@@ -77,7 +75,7 @@ def global_plan(
         allowed = math.floor(math.log2(max(1.0, box / (2 * within * finest_shift_px))))
         halvings.append(min(allowed, halvings[-1] + 1))
     levels = tuple(Level(step, finest_shift_px * 2**k, within) for step, k, within in zip(steps, reversed(halvings), radii, strict=True))
-    return Plan(levels, healpix_order, 0.0, shift_range_px)
+    return Plan(levels, 180.0, shift_range_px)
 
 
 def local_plan(
@@ -93,7 +91,7 @@ def local_plan(
     depth = max(1, math.ceil(math.log2(coarsest_step / finest_step) - 1e-6))
     halvings = max(1, min(depth, math.ceil(math.log2(coarsest_shift_px / finest_shift_px) - 1e-6)))
     levels = tuple(Level(finest_step * 2**k, finest_shift_px * 2 ** min(k, halvings), radius) for k in reversed(range(depth + 1)))
-    return Plan(levels, None, angular_range, shift_range_px)
+    return Plan(levels, angular_range, shift_range_px)
 
 
 def orientations(healpix_order: int, group: np.ndarray) -> Tensor:
