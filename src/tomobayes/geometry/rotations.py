@@ -58,4 +58,5 @@ def mean_rotation(matrices: Tensor, weights: Tensor) -> Tensor:
     u, _, v = torch.linalg.svd((weights[:, None, None] * matrices).sum(0))
     sign = torch.ones(3, dtype=matrices.dtype, device=matrices.device)
     sign[2] = torch.det(u @ v)
-    return (u * sign) @ v
+    nearest: Tensor = (u * sign) @ v
+    return nearest

@@ -137,7 +137,8 @@ class Particles:
     @property
     def centre_angstrom(self) -> Float:
         """(P, 3) where the particle's centre is, tomogram frame: extraction point minus A_sub·origin."""
-        return self.position_angstrom - np.einsum("pij,pj->pi", self.rotation_subtomogram, self.origin_angstrom)
+        centre: Float = self.position_angstrom - np.einsum("pij,pj->pi", self.rotation_subtomogram, self.origin_angstrom)
+        return centre
 
 
 @dataclass(frozen=True)
