@@ -41,7 +41,7 @@ class Statistics:
     frame : (P, 3, 3) float64, shared frame -> tomogram (identity for tilt images)
     anchor_angstrom : (P, 3) float64, tomogram position of the box's centre
     box, pixel_size_angstrom : of the (binned) box
-    retained : share of the noise power that the circular window left in D; its signal lies inside and is whole
+    retained : share of the noise power that a circular window left in D, 1 without one; the signal lies inside and is whole
     multiplicity : (P, J) float32 M of pseudo-subtomograms, how often each voxel was observed; None for images
     """
 
@@ -173,13 +173,12 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
     flat = frequency.reshape(-1, 2)
     aberration = odd_phase_factor(views.optics, flat).conj().reshape(frequency.shape[:2]) if views.optics.odd_zernike else None
 
-    fade = circle_fade(crop.raw)
-    inner = round(0.5 * crop.box * crop.binning)
-    middle = slice(crop.raw // 2 - inner, crop.raw // 2 + inner)
+    # With RELION's crop the border of the box is in the way and is faded; with a larger one it stays outside, and so would a circle's rim.
+    fade = circle_fade(crop.raw) if crop.large == crop.box else None
 
     def read_tilt(tilt: int, seen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         boxes, position = crop_boxes(images.read(tilt), centre[seen, tilt], crop.raw)
-        spectrum = transform_boxes(soften_circle(boxes, fade), position, crop)
+        spectrum = transform_boxes(boxes if fade is None else soften_circle(boxes, fade), position, crop)
         if aberration is not None:
             spectrum = spectrum * aberration
         factor = transfer(_rows(views, seen), tilt, flat).reshape(len(seen), *frequency.shape[:2])
@@ -195,7 +194,7 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
         radius,
         read_tilt,
         table.centre_angstrom[particles],
-        float(fade[middle, middle].square().mean()),
+        1.0 if fade is None else float(fade.square().mean()),
     )
 
 

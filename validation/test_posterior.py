@@ -1,0 +1,197 @@
+"""The likelihood itself: engines that agree, noise that is recovered, posteriors that mean what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from tomobayes.formats.mrc import read_map
+from tomobayes.formats.relion import read_dataset
+from tomobayes.fourier.slices import Accumulator, extract_slices
+from tomobayes.fourier.volume import from_map
+from tomobayes.geometry.rotations import matrix_from_vector
+from tomobayes.imaging.crops import Crop
+from tomobayes.imaging.noise import precision, signal_free_sums, spectrum
+from tomobayes.imaging.observation import Statistics, from_subtomograms, from_tilt_images
+from tomobayes.imaging.subtomograms import modulated_images, pseudo_subtomogram
+from tomobayes.imaging.views import views_of
+from tomobayes.inference.expectation import expect, posteriors
+from tomobayes.inference.likelihood import log_likelihood, shift_phases
+from tomobayes.inference.maximisation import relative_pose
+from tomobayes.inference.priors import PosePrior, log_prior_shift
+from tomobayes.inference.sampling import local_plan
+from tomobayes.maps.masks import sphere_mask
+from tomobayes.maps.resampling import fourier_resample
+
+BOX, RADIUS, PIXEL = 48, 22, 8.0
+SHIFT_SIGMA = 10.0
+
+
+@pytest.fixture(scope="module")
+def truth(shared):
+    return read_dataset(shared / "data/simulated/ribosome/optimisation_set.star")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return np.arange(64)
+
+
+@pytest.fixture(scope="module")
+def statistics(truth, rows):
+    """D and W of the first series, from tilt images, binned twice, cut where the particles truly are."""
+    return from_tilt_images(truth, rows, Crop(BOX, 64, 128), RADIUS)
+
+
+@pytest.fixture(scope="module")
+def true_map(shared, truth, rows, statistics):
+    """The true map on the images' grey scale, which its own correlation with them tells."""
+    volume = torch.from_numpy(fourier_resample(read_map(shared / "data/simulated/ribosome/truth_class1.mrc").data, BOX))
+    volume = volume * torch.from_numpy(sphere_mask(BOX, 290 / PIXEL))
+    transform = from_map(volume, RADIUS)
+    rotation = torch.from_numpy(truth.particles.rotation[rows]).float()
+    slices = torch.cat([extract_slices(transform, one[None], statistics.points) for one in rotation])
+    scale = (statistics.data.conj() * slices).real.sum() / (statistics.weight * slices.abs().square()).sum()
+    return volume * scale
+
+
+def _prior(statistics: Statistics) -> PosePrior:
+    count = len(statistics.particles)
+    return PosePrior(
+        rotation=torch.eye(3, dtype=torch.float64).expand(count, 3, 3),
+        sigma_rotation=float("inf"),
+        subtomogram=statistics.frame,
+        tilt=torch.full((count,), torch.nan),
+        sigma_tilt=float("inf"),
+        centre_angstrom=statistics.anchor_angstrom,
+        sigma_shift_angstrom=SHIFT_SIGMA,
+    )
+
+
+def _poses(truth, rows):
+    return torch.from_numpy(truth.particles.rotation[rows]), torch.from_numpy(truth.particles.centre_angstrom[rows])
+
+
+def _plan():
+    """Fine enough for posteriors of about 0.2° and 0.4 Å."""
+    return local_plan(0.8, 0.2, 1.9, 0.2, 0.05, 0.45, RADIUS)
+
+
+@pytest.fixture(scope="module")
+def noise(truth, rows, statistics, true_map):
+    """The noise that is left when the true map explains the images."""
+    rotation, centre = _poses(truth, rows)
+    first = precision(statistics, spectrum(signal_free_sums(statistics)))
+    accumulator = Accumulator(BOX, RADIUS)
+    _, residual, _ = expect(statistics, first, from_map(true_map, RADIUS), _prior(statistics), _plan(), rotation, centre, accumulator)
+    return spectrum(residual)
+
+
+def test_credible_sets_are_calibrated(truth, rows, statistics, true_map, noise, claims):
+    """How often the true pose lies in the smallest set of poses that holds 90 % of the posterior."""
+    rotation, centre = _poses(truth, rows)
+    volume, weight, prior = from_map(true_map, RADIUS), precision(statistics, noise), _prior(statistics)
+    generator = torch.Generator().manual_seed(0)
+    start = rotation @ matrix_from_vector(torch.deg2rad(0.3 * torch.randn(len(rows), 3, generator=generator, dtype=torch.float64)))
+    moved = centre + 0.5 * torch.randn(len(rows), 3, generator=generator, dtype=torch.float64)
+    frame_rotation, shift = relative_pose(statistics, rotation, centre)
+    inside = {0.5: 0, 0.9: 0}
+    for posterior in posteriors(statistics, weight, volume, prior, _plan(), start, moved):
+        row = posterior.row
+        slices = extract_slices(volume, frame_rotation[row : row + 1].float(), statistics.points)
+        at_origin = statistics.data[row] * weight * shift_phases(statistics.points, shift[row : row + 1], BOX)
+        here = log_likelihood(at_origin[None], (statistics.weight[row] * weight)[None], slices)[0, 0, 0]
+        here = here + log_prior_shift((centre - prior.centre_angstrom)[row : row + 1], SHIFT_SIGMA)[0]
+        likelier = float(posterior.probability[posterior.log_density > here].sum())
+        for level in inside:
+            inside[level] += likelier < level
+    count = len(rows)
+    claims.measured(
+        "true pose inside the 90 % credible set, share of particles", inside[0.9] / count, at_least=0.85, at_most=0.95, oracle=0.9
+    )
+    claims.measured("inside the 50 % credible set", inside[0.5] / count, oracle=0.5)
+
+
+@pytest.fixture(scope="module")
+def cubes(truth, rows, tmp_path_factory):
+    """Pseudo-subtomograms of the same particles, in memory."""
+
+    class Cubes:
+        box, pixel_size_angstrom = BOX, PIXEL
+
+        def read(self, particle):
+            views = views_of(truth, np.array([particle]), half_width_px=BOX)
+            images = modulated_images(truth.tilt_series[0].images, views, 0, Crop(BOX, 64, 128))
+            return pseudo_subtomogram(images, np.eye(3))
+
+    return replace(truth, particles=replace(truth.particles, subtomograms=Cubes(), rotation_subtomogram=np.tile(np.eye(3), (128, 1, 1))))
+
+
+def test_engines_agree(truth, cubes, statistics, true_map, noise, claims):
+    """Differences of log likelihood between poses, from tilt images and from pseudo-subtomograms of the same particles."""
+    some = np.arange(12)
+    from_cubes = from_subtomograms(cubes, some, RADIUS)
+    images = replace(
+        statistics,
+        particles=some,
+        data=statistics.data[some],
+        weight=statistics.weight[some],
+        frame=statistics.frame[some],
+        anchor_angstrom=statistics.anchor_angstrom[some],
+    )
+    volume = from_map(true_map, RADIUS)
+    turns = torch.from_numpy(Rotation.from_rotvec(np.radians(4) * np.random.default_rng(1).normal(size=(200, 3))).as_matrix())
+    gains = {"images": precision(images, noise), "cubes": precision(from_cubes, spectrum(signal_free_sums(from_cubes)))}
+    grey = 2**0.5  # RELION's scale of D follows the binning
+    correlations = []
+    for row in range(len(some)):
+        tried = (torch.from_numpy(truth.particles.rotation[row]) @ turns).float()
+        scores = {}
+        for name, one, factor in (("images", images, 1.0), ("cubes", from_cubes, grey)):
+            slices = factor * extract_slices(volume, tried, one.points)
+            data, weight = one.data[row] * gains[name], one.weight[row] * gains[name]
+            scores[name] = log_likelihood(data[None, None], weight[None], slices)[0, 0].numpy()
+        correlations.append(np.corrcoef(scores["images"], scores["cubes"])[0, 1])
+    claims.measured("correlation of log likelihoods over poses, median", float(np.median(correlations)), at_least=0.99)
+    claims.measured("the same, worst of 12 particles", float(np.min(correlations)))
+
+
+def test_noise_is_recovered(truth, rows, claims):
+    """σ² on images of white noise alone, as a ratio to the truth, the worst shell that has at least 2,000 samples."""
+
+    class Noise:
+        shape, pixel_size_angstrom = (41, 512, 512), 4.0
+
+        def read(self, tilt):
+            return np.random.default_rng(tilt).normal(scale=20.0, size=(512, 512)).astype(np.float32)
+
+    blank = replace(truth, tilt_series=(replace(truth.tilt_series[0], images=Noise()), *truth.tilt_series[1:]))
+    found = from_tilt_images(blank, rows, Crop(BOX, 64, 128), RADIUS)
+    sums = signal_free_sums(found)
+    ratio = (sums.power.sum(0) / sums.weight.sum(0) / (20.0**2 / 2 / 2**4)).numpy()
+    enough = sums.count.sum(0).numpy() > 2000
+    claims.measured("σ² over truth, largest deviation", float(np.abs(ratio[enough] - 1).max()), at_most=0.03)
+
+
+def test_insertion_is_the_adjoint_of_extraction(claims):
+    """<y, extract(v)> = <insert(y), v> for random maps and slices."""
+    generator = torch.Generator().manual_seed(3)
+    volume = from_map(torch.randn(BOX, BOX, BOX, generator=generator), RADIUS)
+    rotations = torch.from_numpy(Rotation.random(50, random_state=1).as_matrix()).float()
+    points = (
+        torch.nn.functional.normalize(torch.randn(2000, 3, generator=generator), dim=-1) * RADIUS * torch.rand(2000, 1, generator=generator)
+    )
+    slices = extract_slices(volume, rotations, points)
+    other = torch.randn(slices.shape, dtype=torch.complex64, generator=generator)
+    accumulator = Accumulator(BOX, RADIUS)
+    accumulator.insert(rotations, points, other, other.real.contiguous())
+    inserted = accumulator.sums().data
+    plane = torch.ones(inserted.shape[-1])
+    plane[0] = 0.5  # the plane x = 0 holds each Friedel pair twice
+    left = (other.conj().to(torch.complex128) * slices).real.sum()
+    right = ((inserted.conj().to(torch.complex128) * volume.data).real * plane).sum()
+    claims.measured("relative difference of the two inner products", abs(float((left - right) / left)), at_most=1e-5)
