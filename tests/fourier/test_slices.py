@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from tomobayes.fourier import reference
 from tomobayes.fourier.grids import half_plane, half_space
-from tomobayes.fourier.slices import Accumulator, extract_slices
+from tomobayes.fourier.slices import Accumulator, extract_slices, with_friedel_mates
 from tomobayes.fourier.volume import PADDING, from_map, gridding_correction, half_extent, to_map
 
 BOX = 24
@@ -119,3 +119,26 @@ def test_gradient_in_map_and_rotation():
     rotations = _rotations(1, seed=6).double().requires_grad_()
     points = torch.nn.functional.pad(half_plane(2).double(), (0, 1))
     assert torch.autograd.gradcheck(lambda v, r: extract_slices(from_map(v), r, points), (volume, rotations), fast_mode=True)
+
+
+def test_accumulated_half_volume_is_adjoint_over_the_whole_of_space(samples):
+    """With both mates counted, Σ_q Re(y*·V) over both halves is Σ Re(insert(y)*·V) with the plane x = 0 once and the rest twice."""
+    volume, rotations = from_map(_map()), _rotations(7, seed=3)
+    values = torch.randn(7, len(samples), dtype=torch.complex64, generator=torch.Generator().manual_seed(4))
+    accumulator = Accumulator(BOX, volume.radius)
+    accumulator.insert(rotations, samples, values, values.abs())
+    data = accumulator.sums().data
+    slices = extract_slices(volume, rotations, samples)
+    once = torch.ones(data.shape[-1]).double() * 2
+    once[0] = 1
+    left = 2 * (values.conj() * slices).real.double().sum()
+    right = ((data.conj() * volume.data).real.double() * once).sum()
+    assert abs(left - right) < 1e-5 * values.abs().square().sum().sqrt() * slices.abs().square().sum().sqrt()
+
+
+def test_friedel_mates_meet_on_the_plane_between_the_halves():
+    cells = torch.randn(5, 5, 3, 4, generator=torch.Generator().manual_seed(6))
+    data, weight = with_friedel_mates(cells)
+    torch.testing.assert_close(data[..., 0], data[..., 0].flip(0, 1).conj())
+    torch.testing.assert_close(weight[..., 0], cells[..., 0, 2] + cells[..., 0, 2].flip(0, 1))
+    torch.testing.assert_close(torch.view_as_real(data[..., 1:]), cells[..., 1:, :2])

@@ -21,7 +21,8 @@ class NoiseSums:
 
     Parameters
     ----------
-    power : Σ|D - W·V|², weight : Σ2W times the share of noise power retained in D, count : number of samples with W > 0
+    power : Σ|D - W·V|²; count : number of samples with W > 0
+    weight : variance of D's noise if σ² were 1, that is Σ2W where no window took part of it
     """
 
     power: Tensor
@@ -44,7 +45,8 @@ def residual_sums(statistics: Statistics, residual_power: Tensor) -> NoiseSums:
         return torch.zeros(n_tilts, bins, dtype=torch.float64).index_add_(1, shell[: grid.shape[1]], grid)
 
     weight = statistics.weight[:, :n]
-    return NoiseSums(per_shell(power), per_shell(2 * statistics.retained * weight.sum(0)), per_shell((weight > 0).sum(0)))
+    total = per_shell(2 * weight.sum(0)) * statistics.noise_share.T
+    return NoiseSums(per_shell(power), total, per_shell((weight > 0).sum(0)))
 
 
 def signal_free_sums(statistics: Statistics) -> NoiseSums:

@@ -23,7 +23,7 @@ from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_fr
 from tomobayes.imaging.views import Views, odd_phase_factor, transfer, views_of
 from tomobayes.model import Dataset
 
-__all__ = ["Statistics", "from_stacks", "from_subtomograms", "from_tilt_images", "modulate"]
+__all__ = ["Modulated", "Statistics", "from_stacks", "from_subtomograms", "from_tilt_images", "modulate", "windowed_variance"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Statistics:
     frame : (P, 3, 3) float64, shared frame -> tomogram (identity for tilt images)
     anchor_angstrom : (P, 3) float64, tomogram position of the box's centre
     box, pixel_size_angstrom : of the (binned) box
-    retained : share of the noise power that a circular window left in D, 1 without one; the signal lies inside and is whole
+    noise_share : (R+1, F) float64, variance of D's noise per shell and tilt, in units of 2·σ² times the mean W
     multiplicity : (P, J) float32 M of pseudo-subtomograms, how often each voxel was observed; None for images
     """
 
@@ -54,7 +54,7 @@ class Statistics:
     anchor_angstrom: Tensor
     box: int
     pixel_size_angstrom: float
-    retained: float
+    noise_share: Tensor
     multiplicity: Tensor | None = None
 
     @property
@@ -77,30 +77,78 @@ class Statistics:
         return int((self.samples.square().sum(-1) <= radius * radius).sum()) * self.n_tilts
 
 
-def modulate(spectrum: Tensor, factor: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Modulated:
+    """Images multiplied by CTF·d·a and cropped, all (P, box, box//2+1).
+
+    Parameters
+    ----------
+    data : D, complex
+    weight : W, what multiplies the signal in D
+    noise : variance of D's noise in units of 2σ²
+    """
+
+    data: Tensor
+    weight: Tensor
+    noise: Tensor
+
+
+def modulate(spectrum: Tensor, factor: Tensor, crop: Crop) -> Modulated:
     """Multiply by CTF·d·a in the large box, then crop in real space: delocalised signal comes home before the cut.
 
     Parameters
     ----------
     spectrum : (P, large, large//2+1) complex, particle at the origin
     factor : the same shape, real
-
-    Returns
-    -------
-    D and W, (P, box, box//2+1). The kernel of W is weighted by how often each lag occurs inside the box, which is what the crop
-    does to the variance of D's noise and, on average, to its signal: D ≈ W·V holds where the CTF oscillates faster than the
-    small box can resolve.
     """
     data, weight = spectrum * factor, factor * factor
     if crop.box == crop.large:
-        return data, weight
+        return Modulated(data, weight, weight)
+    home = torch.fft.irfft2(data, s=(crop.large, crop.large), norm="ortho")
+    inside = _inside(crop)
+    return Modulated(torch.fft.rfft2(home[:, inside][:, :, inside], norm="ortho"), *_cropped(weight, crop, torch.ones(crop.box, crop.box)))
+
+
+def _inside(crop: Crop) -> Tensor:
+    """Rows of the large box, origin in the corner, that the small one keeps."""
     half = crop.box // 2
-    inside = torch.cat([torch.arange(crop.box - half), torch.arange(crop.large - half, crop.large)])
-    often = 1 - torch.cat([torch.arange(crop.box - half), torch.arange(half, 0, -1)]) / crop.box
-    size = (crop.large, crop.large)
-    home = torch.fft.irfft2(data, s=size, norm="ortho")[:, inside][:, :, inside]
-    kernel = torch.fft.irfft2(weight, s=size)[:, inside][:, :, inside] * (often[:, None] * often)
-    return torch.fft.rfft2(home, norm="ortho"), torch.fft.rfft2(kernel).real.clamp_min(0)
+    return torch.cat([torch.arange(crop.box - half), torch.arange(crop.large - half, crop.large)])
+
+
+def _cropped(weight: Tensor, crop: Crop, window: Tensor) -> tuple[Tensor, Tensor]:
+    """What a crop to a window (box, box) makes of W: for the signal, and for the variance of the noise, (P, box, box//2+1) each.
+
+    W is a convolution. Of a particle that fills the middle of the box it moves nothing beyond the border, so the signal
+    sees all lags up to half a box as they are.
+    """
+    inside = _inside(crop)
+    kernel = torch.fft.irfft2(weight, s=(crop.large, crop.large))
+    signal = torch.fft.rfft2(kernel[:, inside][:, :, inside]).real
+    return signal.clamp_min(0), windowed_variance(kernel, window)
+
+
+def windowed_variance(kernel: Tensor, window: Tensor) -> Tensor:
+    """Variance of every Fourier component of stationary noise that was multiplied with a window.
+
+    Noise is everywhere, so a lag counts as often as it occurs inside the window; those beyond half a box wrap around.
+
+    Parameters
+    ----------
+    kernel : (P, N, ..., N) covariance of the noise, origin in the corner, periodic
+    window : (n, ..., n), n <= N, in the same number d of dimensions
+
+    Returns
+    -------
+    (P, n, ..., n//2+1) real, in units of the noise's power if the window is 1 everywhere
+    """
+    n, axes = window.shape[0], range(window.dim())
+    often = torch.fft.irfftn(torch.fft.rfftn(window, s=[2 * n] * window.dim()).abs().square(), s=[2 * n] * window.dim()) / window.numel()
+    lags = torch.cat([torch.arange(n), torch.arange(-n, 0)]) % kernel.shape[1]
+    for axis in axes:
+        kernel = kernel.index_select(1 + axis, lags)
+    folded = (kernel * often).reshape(len(kernel), *[2, n] * window.dim()).sum([1 + 2 * axis for axis in axes])
+    variance: Tensor = torch.fft.rfftn(folded, dim=[1 + axis for axis in axes]).real
+    return variance
 
 
 def _tilt_points(samples: Tensor, rotation: Tensor) -> Tensor:
@@ -115,24 +163,25 @@ def _from_views(
     box: int,
     pixel_size_angstrom: float,
     radius: int,
-    read_tilt: Callable[[int, NDArray[np.int64]], tuple[Tensor, Tensor]],
+    read_tilt: Callable[[int, NDArray[np.int64]], Modulated],
     anchor_angstrom: NDArray[np.float64],
-    retained: float,
 ) -> Statistics:
-    """Fill the lists tilt by tilt; ``read_tilt(tilt, seen)`` returns D and W (S, box, box//2+1) of the S particles seen there."""
+    """Fill the lists tilt by tilt; ``read_tilt(tilt, seen)`` returns the images of the particles seen there."""
     samples = half_plane(radius)
     column, row = samples[:, 0], samples[:, 1] % box
     n_tilts = len(views.rotation)
     data = torch.zeros((len(particles), len(samples), n_tilts), dtype=torch.complex64)
     weight = torch.zeros(data.shape, dtype=torch.float32)
+    noise = torch.zeros((len(samples), n_tilts), dtype=torch.float64)
     for tilt in range(n_tilts):
         if views.scale[tilt] == 0:
             continue
         seen = np.flatnonzero(views.visible[:, tilt].numpy())
         if len(seen):
-            d, w = read_tilt(tilt, seen)
-            data[seen, :, tilt] = d[:, row, column]
-            weight[seen, :, tilt] = w[:, row, column]
+            found = read_tilt(tilt, seen)
+            data[seen, :, tilt] = found.data[:, row, column]
+            weight[seen, :, tilt] = found.weight[:, row, column]
+            noise[:, tilt] = found.noise[:, row, column].sum(0)
     return Statistics(
         particles=particles,
         samples=samples,
@@ -143,8 +192,16 @@ def _from_views(
         anchor_angstrom=torch.from_numpy(anchor_angstrom),
         box=box,
         pixel_size_angstrom=pixel_size_angstrom,
-        retained=retained,
+        noise_share=_noise_share(samples, noise, weight.sum(0)),
     )
+
+
+def _noise_share(samples: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
+    """(R+1, F) ratio of the noise's variance to the weight, from (J, F) sums over particles; 1 where nothing was seen."""
+    shell = shells(samples)
+    total = torch.zeros(2, int(shell.max()) + 1, noise.shape[1], dtype=torch.float64)
+    total.index_add_(1, shell, torch.stack([noise, weight.double()]))
+    return torch.where(total[1] > 0, total[0] / total[1].clamp_min(1e-300), 1)
 
 
 def _rows(views: Views, seen: NDArray[np.int64]) -> Views:
@@ -176,13 +233,14 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
     # With RELION's crop the border of the box is in the way and is faded; with a larger one it stays outside, and so would a circle's rim.
     fade = circle_fade(crop.raw) if crop.large == crop.box else None
 
-    def read_tilt(tilt: int, seen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def read_tilt(tilt: int, seen: NDArray[np.int64]) -> Modulated:
         boxes, position = crop_boxes(images.read(tilt), centre[seen, tilt], crop.raw)
         spectrum = transform_boxes(boxes if fade is None else soften_circle(boxes, fade), position, crop)
         if aberration is not None:
             spectrum = spectrum * aberration
         factor = transfer(_rows(views, seen), tilt, flat).reshape(len(seen), *frequency.shape[:2])
-        return modulate(spectrum, factor, crop)
+        found = modulate(spectrum, factor, crop)
+        return found if fade is None else replace(found, noise=found.noise * fade.square().mean())
 
     pixel = series.pixel_size_angstrom * crop.binning
     return _from_views(
@@ -194,7 +252,6 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
         radius,
         read_tilt,
         table.centre_angstrom[particles],
-        1.0 if fade is None else float(fade.square().mean()),
     )
 
 
@@ -206,28 +263,32 @@ def from_stacks(dataset: Dataset, particles: NDArray[np.int64], radius: int, max
         raise ValueError("the particles have no stored 2D stacks")
     box, pixel = stacks.box, stacks.pixel_size_angstrom
     views = views_of(dataset, particles, max_dose=max_dose)
-    frequency = half_plane_frequency(box, pixel)
-    centred = torch.polar(torch.ones(()), math.pi * 2 * (box // 2) / box * (frequency.sum(-1) * box * pixel))
+    crop = Crop(box, 2 * box, 2 * box)
+    frequency = half_plane_frequency(crop.large, pixel)
+    x, y = torch.arange(box // 2 + 1), torch.fft.fftfreq(box, 1 / box)[:, None]
+    centred = torch.polar(torch.ones(()), 2 * math.pi * (box // 2) / box * (x + y))
     images = [torch.from_numpy(stacks.read(int(p))) for p in particles]
     fade = circle_fade(box)
     # RELION blanks stacks outside the inscribed circle unless told otherwise; exact zeros there in every image say that it did.
     blanked = all(bool((image[:, fade == 0] == 0).all()) for image in images)
+    window = fade if blanked else torch.ones(box, box)
     slot = [np.cumsum(visible[p]) - 1 for p in particles]
 
-    def read_tilt(tilt: int, seen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def read_tilt(tilt: int, seen: NDArray[np.int64]) -> Modulated:
         spectrum = torch.fft.rfft2(torch.stack([images[i][slot[i][tilt]] for i in seen]), norm="ortho") * centred
         factor = transfer(_rows(views, seen), tilt, frequency.reshape(-1, 2)).reshape(len(seen), *frequency.shape[:2])
-        return (spectrum if stacks.premultiplied else spectrum * factor), factor * factor
+        data = spectrum if stacks.premultiplied else spectrum * factor[:, ::2, ::2]
+        return Modulated(data, *_cropped(factor.square(), crop, window))
 
-    retained = float(fade.square().mean()) if blanked else 1.0
-    return _from_views(dataset, particles, views, box, pixel, radius, read_tilt, dataset.particles.position_angstrom[particles], retained)
+    return _from_views(dataset, particles, views, box, pixel, radius, read_tilt, dataset.particles.position_angstrom[particles])
 
 
 def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: int) -> Statistics:
     """Statistics from stored pseudo-subtomograms (eqs 8-10), each in its own subtomogram frame.
 
     D was splatted with a trilinear kernel; dividing by that kernel's transform in real space, inside the sphere where it is
-    harmless, makes Σ conj(D)·V equal the sum over tilt images.
+    harmless, makes Σ conj(D)·V equal the sum over tilt images. The images are taken to have been faded at the inscribed circle
+    before, as RELION does unless told otherwise.
     """
     stored = dataset.particles.subtomograms
     if stored is None:
@@ -241,13 +302,17 @@ def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: in
     data = torch.empty((len(particles), len(samples)), dtype=torch.complex64)
     weight = torch.empty((len(particles), len(samples)), dtype=torch.float32)
     multiplicity = torch.empty_like(weight)
+    total = torch.zeros(box, box, box // 2 + 1)
     for i, particle in enumerate(particles):
         one = stored.read(int(particle))
         spectrum = torch.fft.rfftn(torch.fft.ifftshift(torch.from_numpy(one.data) * undo), norm="ortho")
         observed = torch.from_numpy(one.multiplicity) > 0.01
         data[i] = torch.where(observed, spectrum, 0)[z, y, x]
-        weight[i] = torch.where(observed, torch.from_numpy(one.weight), 0)[z, y, x]
+        seen = torch.where(observed, torch.from_numpy(one.weight), 0)
+        weight[i] = seen[z, y, x]
+        total += seen
         multiplicity[i] = torch.from_numpy(one.multiplicity)[z, y, x]
+    noise = windowed_variance(torch.fft.irfftn(total, s=(box,) * 3)[None], ball * circle_fade(box))[0]
     table = dataset.particles
     return Statistics(
         particles=particles,
@@ -259,6 +324,6 @@ def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: in
         anchor_angstrom=torch.from_numpy(table.position_angstrom[particles]),
         box=box,
         pixel_size_angstrom=stored.pixel_size_angstrom,
-        retained=float(ball.float().mean()),
+        noise_share=_noise_share(samples, noise[z, y, x, None].double(), weight.sum(0)[:, None]),
         multiplicity=multiplicity,
     )
