@@ -67,9 +67,9 @@ def phantom(box: int = BOX, pixel: float = PIXEL, sigma: float = 8.0) -> Map:
     return Map(density.astype(np.float32), pixel)
 
 
-def series(size: int, *, defocus: float = 20000.0, step: float = 10.0, pixel: float = PIXEL) -> TiltSeries:
-    """Thirteen or so tilts from -60° on."""
-    angles = np.arange(-60, 61, step)
+def series(size: int, *, defocus: float = 20000.0, step: float = 10.0, reach: float = 60.0, pixel: float = PIXEL) -> TiltSeries:
+    """Square images at tilts from -reach to reach degrees about an axis near y."""
+    angles = np.arange(-reach, reach + 1, step)
     still = np.zeros(len(angles))
     return TiltSeries(
         name="TS_01",
