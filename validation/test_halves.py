@@ -33,7 +33,7 @@ def test_shuffling_half_two_leaves_half_one(shared, claims):
     torch.set_num_threads(2)
     data = read_dataset(shared / "data/simulated/ribosome/optimisation_set.star")
     source = Source("series", 24, 4.0)
-    usable = usable_particles(data, source) & (np.arange(len(data.particles)) % 4 == 0)
+    usable = usable_particles(data, source) & (np.arange(len(data.particles)) % 5 < 2)
     parts = portions(data, usable, folds=2)
     settings = Settings(24, 16.0, 270.0, point_group("C1"), sphere_mask(24, 270 / 16), sigma_rotation=4.0, offset_range=16.0)
     gather = Gatherer(data, source, settings.largest_radius)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from commands import tomobayes
 from tomobayes.formats.mrc import read_map
 from tomobayes.formats.relion import read_dataset
 from tomobayes.fourier.slices import Accumulator, extract_slices
@@ -81,39 +82,75 @@ def _plan():
     return local_plan(0.8, 0.2, 1.9, 0.2, 0.05, 0.45, RADIUS)
 
 
-@pytest.fixture(scope="module")
-def noise(truth, rows, statistics, true_map):
-    """The noise that is left when the true map explains the images."""
-    rotation, centre = _poses(truth, rows)
+def _noise(data, rows, statistics, volume):
+    """The noise that is left when the true map explains the images, and the poses it was found at."""
+    rotation, centre = _poses(data, rows)
     first = precision(statistics, spectrum(signal_free_sums(statistics)))
     accumulator = Accumulator(BOX, RADIUS)
-    _, residual, _ = expect(statistics, first, from_map(true_map, RADIUS), _prior(statistics), _plan(), rotation, centre, accumulator)
+    _, residual, _ = expect(statistics, first, from_map(volume, RADIUS), _prior(statistics), _plan(), rotation, centre, accumulator)
     return spectrum(residual)
 
 
-def test_credible_sets_are_calibrated(truth, rows, statistics, true_map, noise, claims):
-    """How often the true pose lies in the smallest set of poses that holds 90 % of the posterior."""
-    rotation, centre = _poses(truth, rows)
-    volume, weight, prior = from_map(true_map, RADIUS), precision(statistics, noise), _prior(statistics)
+def _likelier_than_the_truth(data, rows, statistics, volume):
+    """Per particle, how much of the posterior lies at poses likelier than the true one: uniform where posteriors are calibrated."""
+    weight, transform, prior = precision(statistics, _noise(data, rows, statistics, volume)), from_map(volume, RADIUS), _prior(statistics)
+    rotation, centre = _poses(data, rows)
     generator = torch.Generator().manual_seed(0)
     start = rotation @ matrix_from_vector(torch.deg2rad(0.3 * torch.randn(len(rows), 3, generator=generator, dtype=torch.float64)))
     moved = centre + 0.5 * torch.randn(len(rows), 3, generator=generator, dtype=torch.float64)
     frame_rotation, shift = relative_pose(statistics, rotation, centre)
-    inside = {0.5: 0, 0.9: 0}
-    for posterior in posteriors(statistics, weight, volume, prior, _plan(), start, moved):
+    likelier = []
+    for posterior in posteriors(statistics, weight, transform, prior, _plan(), start, moved):
         row = posterior.row
-        slices = extract_slices(volume, frame_rotation[row : row + 1].float(), statistics.points)
+        slices = extract_slices(transform, frame_rotation[row : row + 1].float(), statistics.points)
         at_origin = statistics.data[row] * weight * shift_phases(statistics.points, shift[row : row + 1], BOX)
         here = log_likelihood(at_origin[None], (statistics.weight[row] * weight)[None], slices)[0, 0, 0]
         here = here + log_prior_shift((centre - prior.centre_angstrom)[row : row + 1], SHIFT_SIGMA)[0]
-        likelier = float(posterior.probability[posterior.log_density > here].sum())
-        for level in inside:
-            inside[level] += likelier < level
-    count = len(rows)
-    claims.measured(
-        "true pose inside the 90 % credible set, share of particles", inside[0.9] / count, at_least=0.85, at_most=0.95, oracle=0.9
+        likelier.append(float(posterior.probability[posterior.log_density > here].sum()))
+    return likelier
+
+
+def test_credible_sets_are_calibrated(tmp_path, claims):
+    """How often the true pose lies in the smallest set of poses that holds 90 % of the posterior; particles 700 Å apart in white noise."""
+    tomobayes(
+        *("simulate", "--model", "builtin:ribosome", "--box", BOX, "--angpix", PIXEL, "--image-size-px", 640, 640, "--n-series", 4),
+        *(
+            "--n-particles",
+            20,
+            "--min-distance",
+            700,
+            "--thickness",
+            300,
+            "--snr",
+            0.05,
+            "--noise",
+            "white",
+            "--seed",
+            3,
+            "--o",
+            tmp_path / "set",
+        ),
     )
-    claims.measured("inside the 50 % credible set", inside[0.5] / count, oracle=0.5)
+    data = read_dataset(particles=tmp_path / "set/particles_truth.star", tomograms=tmp_path / "set/tomograms.star")
+    volume = torch.from_numpy(read_map(tmp_path / "set/truth_class1.mrc").data)
+    likelier = []
+    for series in range(4):
+        rows = np.flatnonzero(data.particles.tilt_series == series)
+        likelier += _likelier_than_the_truth(data, rows, from_tilt_images(data, rows, Crop(BOX, 64, 64), RADIUS), volume)
+    share = {level: float(np.mean(np.array(likelier) < level)) for level in (0.5, 0.9)}
+    claims.measured("true pose inside the 90 % credible set, share of particles", share[0.9], at_least=0.85, at_most=0.95, oracle=0.9)
+    claims.measured("inside the 50 % credible set", share[0.5], oracle=0.5)
+
+
+def test_crowded_particles_are_not_overconfident(truth, rows, statistics, true_map, claims):
+    """Neighbours in the same images count as noise and widen the posterior: more than 90 % lie inside, never fewer."""
+    likelier = _likelier_than_the_truth(truth, rows, statistics, true_map)
+    claims.measured("crowded: true pose inside the 90 % credible set", float(np.mean(np.array(likelier) < 0.9)), at_least=0.85, oracle=0.9)
+
+
+@pytest.fixture(scope="module")
+def noise(truth, rows, statistics, true_map):
+    return _noise(truth, rows, statistics, true_map)
 
 
 @pytest.fixture(scope="module")
