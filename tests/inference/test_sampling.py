@@ -56,16 +56,16 @@ def test_every_orientation_is_near_one_of_the_grid_and_mates_are_left_out():
     assert len(orientations(1, two)) == pytest.approx(288, abs=24)
 
 
-@pytest.mark.parametrize("finest", [7.5, 1.1])
-def test_global_plans_grow_finer_and_compare_more(finest):
-    plan = global_plan(1, finest, shift_range_px=8.0, finest_shift_px=0.5, diameter_px=30.0, box=64, radius=28)
+@pytest.mark.parametrize(("finest", "shift"), [(7.5, 0.5), (1.1, 0.5), (3.0, 0.05)])
+def test_global_plans_grow_finer_and_compare_more(finest, shift):
+    plan = global_plan(1, finest, shift_range_px=8.0, finest_shift_px=shift, diameter_px=30.0, box=64, radius=28)
     assert len(plan.levels) >= 2 and plan.levels[0].angular_step == 30 and plan.levels[-1].angular_step <= finest
     for coarse, fine in zip(plan.levels, plan.levels[1:], strict=False):
         assert coarse.angular_step == 2 * fine.angular_step and coarse.radius <= fine.radius
         assert coarse.shift_step_px / fine.shift_step_px in (1, 2)
         rim = math.radians(coarse.angular_step) * 15
         assert coarse.shift_step_px <= 64 / (2 * coarse.radius) + 0.5 and (coarse.radius == 28 or coarse.radius <= 1.2 * 64 / rim + 1)
-    assert plan.levels[-1].radius == 28 and plan.levels[-1].shift_step_px == 0.5
+    assert plan.levels[-1].radius == 28 and plan.levels[-1].shift_step_px == shift
 
 
 @pytest.mark.parametrize(("coarsest", "finest"), [(4.0, 1.0), (3.0, 2.9), (10.0, 0.7)])
