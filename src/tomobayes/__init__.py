@@ -4,6 +4,12 @@ Each command is a function that takes its typed parameters and gives the folder 
 ``tomobayes.postprocess(tomobayes.Postprocess(i="Refine3D/job004", mask="mask.mrc"))``.
 """
 
+import os
+
+# Threads that wait for others sleep instead of spinning: on a machine that others use too, spinning more than doubles the time.
+# OpenMP reads this when PyTorch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from tomobayes.jobs.parameters import Extract, ImportProject, Info, Mask, Postprocess, Reconstruct, Refine, Simulate
 from tomobayes.jobs.verbs import extract, import_project, info, mask, postprocess, reconstruct, refine, simulate
 from tomobayes.model import BadInput
