@@ -115,15 +115,26 @@ def normal_equations(sums: Sums) -> tuple[Tensor, Tensor]:
 
     Both are brought from the oversampled grid to the box's own by a window in real space: Σb is cropped to the box, and
     the kernel of Σw is weighted by how often each lag occurs inside the box. Dividing afterwards averages the
-    numerator and the denominator, not their ratio, so that zeros of the CTF do not blow up noise.
+    numerator and the denominator, not their ratio, so that zeros of the CTF do not blow up noise. That window also
+    flattens the peak of Σw at low frequency, where a particle in the middle of its box still sees it whole: the mean of each
+    shell is put right from a kernel that keeps short lags as they are.
     """
     box = sums.box
-    lag = (torch.arange(box, dtype=torch.float32) - box // 2).abs()
-    often = 1 - lag / box
-    kernel = to_map(torch.complex(sums.weight, torch.zeros_like(sums.weight)), box) * (often[:, None, None] * often[:, None] * often)
+    lag = (torch.arange(box, dtype=torch.float32) - box // 2).abs() / box
+    kernel = to_map(torch.complex(sums.weight, torch.zeros_like(sums.weight)), box)
     data = torch.fft.rfftn(torch.fft.ifftshift(to_map(sums.data, box))) / box
-    weight = torch.fft.rfftn(torch.fft.ifftshift(kernel)).real / box
-    return data, weight.clamp_min(0)
+    weight = _windowed(kernel, 1 - lag)
+    whole = _windowed(kernel, 0.5 + 0.5 * torch.cos(torch.pi * (4 * lag - 1).clamp(0, 1)))
+    shell = box_radii(box).round().long()
+    ratio = shell_mean(whole, shell) / shell_mean(weight, shell).clamp_min(1e-30)
+    return data, weight * ratio.clamp(1, 10)[shell]
+
+
+def _windowed(kernel: Tensor, line: Tensor) -> Tensor:
+    """Transform of a centred kernel (n, n, n) times a separable window, (n, n, n//2+1), not negative."""
+    window = line[:, None, None] * line[:, None] * line
+    transform: Tensor = torch.fft.rfftn(torch.fft.ifftshift(kernel * window)).real / len(line)
+    return transform.clamp_min(0)
 
 
 def box_radii(box: int) -> Tensor:

@@ -70,5 +70,9 @@ def spectrum(sums: NoiseSums) -> Tensor:
 
 
 def precision(statistics: Statistics, sigma2: Tensor) -> Tensor:
-    """1/σ² of every sample, (Q,) float32."""
-    return (1 / sigma2[:, statistics.shell]).T.flatten().float()
+    """2W over the variance of D, which is 1/σ² unless a crop let noise leak into frequencies with little signal, (Q,) float32.
+
+    A share below one only tells of noise that a window took from the border, where no signal is; it does not make the rest any better.
+    """
+    leaked = statistics.noise_share.T.clamp_min(1)
+    return (1 / (sigma2 * leaked)[:, statistics.shell]).T.flatten().float()

@@ -79,13 +79,13 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Modulated:
-    """Images multiplied by CTF·d·a and cropped, all (P, box, box//2+1).
+    """Images multiplied by CTF·d·a and cropped, (P, box, box//2+1).
 
     Parameters
     ----------
     data : D, complex
     weight : W, what multiplies the signal in D
-    noise : variance of D's noise in units of 2σ²
+    noise : variance of D's noise in units of 2σ²; only its sum over particles is used, so it may be given as that, (1, ...)
     """
 
     data: Tensor
@@ -116,7 +116,7 @@ def _inside(crop: Crop) -> Tensor:
 
 
 def _cropped(weight: Tensor, crop: Crop, window: Tensor) -> tuple[Tensor, Tensor]:
-    """What a crop to a window (box, box) makes of W: for the signal, and for the variance of the noise, (P, box, box//2+1) each.
+    """What a crop to a window (box, box) makes of W: for the signal (P, box, box//2+1), and for the variance of the noise, summed over P.
 
     W is a convolution. Of a particle that fills the middle of the box it moves nothing beyond the border, so the signal
     sees all lags up to half a box as they are.
@@ -124,7 +124,7 @@ def _cropped(weight: Tensor, crop: Crop, window: Tensor) -> tuple[Tensor, Tensor
     inside = _inside(crop)
     kernel = torch.fft.irfft2(weight, s=(crop.large, crop.large))
     signal = torch.fft.rfft2(kernel[:, inside][:, :, inside]).real
-    return signal.clamp_min(0), windowed_variance(kernel, window)
+    return signal.clamp_min(0), windowed_variance(kernel.sum(0, keepdim=True), window)
 
 
 def windowed_variance(kernel: Tensor, window: Tensor) -> Tensor:
