@@ -135,11 +135,13 @@ def test_given_poses_map(angstrom, given_figures, random_figures, claims):
     _claim(claims, "given poses", "FSC with RELION's map", angstrom, 1, MAP_BAR, given_figures, given_figures, random_figures)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("angstrom", SHELLS)
 def test_perturbed_poses_halves(angstrom, perturbed_figures, given_figures, random_figures, claims):
     _claim(claims, "perturbed poses", "half-set FSC", angstrom, 0, HALVES_BAR, perturbed_figures, given_figures, random_figures)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("angstrom", SHELLS)
 def test_perturbed_poses_map(angstrom, perturbed_figures, given_figures, random_figures, claims):
     _claim(claims, "perturbed poses", "FSC with RELION's map", angstrom, 1, MAP_BAR, perturbed_figures, given_figures, random_figures)

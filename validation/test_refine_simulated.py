@@ -42,6 +42,7 @@ def test_tilt_images(refined, shared, check, claims):
     _claim_poses("tilt images", refined, shared, check, claims)
 
 
+@pytest.mark.long
 def test_unbinned_reaches_the_oracle(refined, work, shared, check, claims):
     """Going on without binning, the map is as good as from the true poses."""
     data = shared / "data/simulated/ribosome"
@@ -63,6 +64,7 @@ def test_unbinned_reaches_the_oracle(refined, work, shared, check, claims):
     claims.measured("the same from the binned refinement's poses", mean_fsc(check, work / "binned_poses/merged.mrc", truth, RADIUS_PX))
 
 
+@pytest.mark.long
 def test_pseudo_subtomograms(work, refined, shared, check, claims):
     """The other engine on the same particles, and how far apart the two put them."""
     data = shared / "data/simulated/ribosome"
