@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.fourier.grids import half_plane, half_space, shells
-from tomobayes.fourier.volume import gridding_correction
+from tomobayes.fourier.volume import gridding_correction, shell_mean
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
 from tomobayes.imaging.views import Views, odd_phase_factor, transfer, views_of
 from tomobayes.model import Dataset
@@ -118,13 +118,19 @@ def _inside(crop: Crop) -> Tensor:
 def _cropped(weight: Tensor, crop: Crop, window: Tensor) -> tuple[Tensor, Tensor]:
     """What a crop to a window (box, box) makes of W: for the signal (P, box, box//2+1), and for the variance of the noise, summed over P.
 
-    W is a convolution. Of a particle that fills the middle of the box it moves nothing beyond the border, so the signal
-    sees all lags up to half a box as they are.
+    W is a convolution. Of a particle that fills the middle of the box it moves nothing beyond the border, so in the mean of a
+    shell the signal sees all lags up to half a box as they are. Within a shell W is smooth, as noise makes it: where the CTF
+    crosses zero, a sharp W would be divided into noise that the crop has carried there.
     """
     inside = _inside(crop)
     kernel = torch.fft.irfft2(weight, s=(crop.large, crop.large))
-    signal = torch.fft.rfft2(kernel[:, inside][:, :, inside]).real
-    return signal.clamp_min(0), windowed_variance(kernel.sum(0, keepdim=True), window)
+    near = kernel[:, inside][:, :, inside]
+    lag = torch.fft.fftfreq(crop.box).abs()
+    whole = torch.fft.rfft2(near).real.clamp_min(0)
+    smooth = torch.fft.rfft2(near * ((1 - lag)[:, None] * (1 - lag))).real.clamp_min(0)
+    shell = (half_plane_frequency(crop.box, 1 / crop.box).norm(dim=-1)).round().long()
+    ratio = shell_mean(whole.sum(0), shell) / shell_mean(smooth.sum(0), shell).clamp_min(1e-30)
+    return smooth * ratio[shell], windowed_variance(kernel.sum(0, keepdim=True), window)
 
 
 def windowed_variance(kernel: Tensor, window: Tensor) -> Tensor:
