@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 __all__ = ["good_box", "half_plane", "half_space", "shells"]
 
 
 def good_box(at_least: int) -> int:
-    """The smallest even box of at least the given edge whose FFT is fast (factors 2, 3, 5, 7)."""
-    return 2 * next_fast_len((at_least + 1) // 2, real=True)
+    """The smallest even box of at least the given edge whose FFT is fast (factors 2, 3, 5)."""
+    half = (at_least + 1) // 2
+    while not _is_smooth(half):
+        half += 1
+    return 2 * half
+
+
+def _is_smooth(number: int) -> bool:
+    for prime in (2, 3, 5):
+        while number % prime == 0:
+            number //= prime
+    return number == 1
 
 
 def _ordered(candidates: np.ndarray, radius: int) -> Tensor:

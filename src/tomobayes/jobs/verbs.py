@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,65 +16,45 @@ __all__ = ["VERBS", "extract", "import_project", "info", "mask", "postprocess", 
 
 def extract(parameters: Extract) -> Path:
     """Write images of every particle for use in RELION: pseudo-subtomograms or 2D stacks."""
-    from tomobayes.jobs.extract import run
-    from tomobayes.jobs.frame import run_job
-
-    return run_job(parameters, run)
+    return _run("extract", parameters)
 
 
 def import_project(parameters: ImportProject) -> Path:
     """Bring a project of RELION 4 or 5 in as native RELION-5 files."""
-    from tomobayes.jobs.frame import run_job
-    from tomobayes.jobs.import_project import run
-
-    return run_job(parameters, run)
+    return _run("import_project", parameters)
 
 
 def info(parameters: Info) -> None:
     """Say what was understood of a project: counts, pixel sizes, doses, tilts, hand, half-sets and anything odd."""
-    from tomobayes.jobs.info import run
+    with _imports_kept():
+        from tomobayes.jobs.info import run
 
     run(parameters)
 
 
 def mask(parameters: Mask) -> Path:
     """Make a soft mask from a map, or a sphere."""
-    from tomobayes.jobs.frame import run_job
-    from tomobayes.jobs.mask import run
-
-    return run_job(parameters, run)
+    return _run("mask", parameters)
 
 
 def postprocess(parameters: Postprocess) -> Path:
     """Measure the resolution of two half-maps under a mask, and sharpen their average."""
-    from tomobayes.jobs.frame import run_job
-    from tomobayes.jobs.postprocess import run
-
-    return run_job(parameters, run)
+    return _run("postprocess", parameters)
 
 
 def reconstruct(parameters: Reconstruct) -> Path:
     """Make half-maps from the poses that the particles have."""
-    from tomobayes.jobs.frame import run_job
-    from tomobayes.jobs.reconstruct import run
-
-    return run_job(parameters, run)
+    return _run("reconstruct", parameters)
 
 
 def refine(parameters: Refine) -> Path:
     """Find poses and map of the particles, from a coarse reference to the finest resolution the images allow."""
-    from tomobayes.jobs.frame import run_job
-    from tomobayes.jobs.refine import run
-
-    return run_job(parameters, run)
+    return _run("refine", parameters)
 
 
 def simulate(parameters: Simulate) -> Path:
     """Simulate tilt series with known truth, from atomic models or maps."""
-    from tomobayes.jobs.frame import run_job
-    from tomobayes.jobs.simulate import run
-
-    return run_job(parameters, run)
+    return _run("simulate", parameters)
 
 
 VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
@@ -85,3 +68,22 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Postprocess: postprocess,
 }
 """Every verb on offer, in the order of the help."""
+
+
+@contextmanager
+def _imports_kept() -> Iterator[None]:
+    """Spare the garbage collector what is imported: it lives as long as the process, and to look through it takes as long as to import it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _run(module: str, parameters: Parameters) -> Path:
+    with _imports_kept():
+        run = import_module(f"tomobayes.jobs.{module}").run
+        from tomobayes.jobs.frame import run_job
+
+    return run_job(parameters, run)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from tomobayes.maps.filters import low_pass, raised_cosine
 from tomobayes.maps.spectra import Float32
@@ -75,6 +74,8 @@ def mask_from_map(
     -------
     (n, n, n) in [0, 1]; all 0 where nothing is denser than the threshold
     """
+    from scipy import ndimage
+
     smooth = volume if lowpass_angstrom is None else low_pass(volume, pixel_size_angstrom, lowpass_angstrom)
     dense = smooth > (automatic_threshold(smooth) if threshold is None else threshold)
     if largest_component:
@@ -86,6 +87,8 @@ def mask_from_map(
 
 
 def _largest_component(dense: Bool) -> Bool:
+    from scipy import ndimage
+
     labels, n_labels = ndimage.label(dense)
     if n_labels < 2:
         return dense
@@ -94,6 +97,8 @@ def _largest_component(dense: Bool) -> Bool:
 
 def _softened(dense: Bool, start_px: float, end_px: float) -> Float32:
     """Raised cosine of the distance from the dense voxels, computed only around them."""
+    from scipy import ndimage
+
     soft = np.zeros(dense.shape, dtype=np.float32)
     found = ndimage.find_objects(dense.astype(np.int8))
     if not found:

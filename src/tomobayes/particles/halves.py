@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 __all__ = ["assign_halves", "overlap_clusters"]
 
@@ -54,6 +51,10 @@ def assign_halves(centres_angstrom: Float, tilt_series: Int, diameter_angstrom: 
 
 def overlap_clusters(centres_angstrom: Float, diameter_angstrom: float) -> Int:
     """Connected components of the particles closer than a diameter, (P, 3) -> (P,) labels from 0."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
     n = len(centres_angstrom)
     pairs = cKDTree(centres_angstrom).query_pairs(diameter_angstrom, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
