@@ -72,7 +72,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
 
 @contextmanager
 def _imports_kept() -> Iterator[None]:
-    """Spare the garbage collector what is imported: it lives as long as the process, and to look through it takes as long as to import it."""
+    """Spare the garbage collector what is imported: it lives as long as the process, and looking through it again and again takes long."""
     gc.disable()
     try:
         yield
