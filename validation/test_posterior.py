@@ -87,7 +87,9 @@ def _noise(data, rows, statistics, volume):
     rotation, centre = _poses(data, rows)
     first = precision(statistics, spectrum(signal_free_sums(statistics)))
     accumulator = Accumulator(BOX, RADIUS)
-    _, residual, _ = expect(statistics, first, from_map(volume, RADIUS), _prior(statistics), _plan(), rotation, centre, accumulator)
+    _, residual, _ = expect(
+        statistics, first, from_map(volume, RADIUS), _prior(statistics), _plan(), rotation, centre, [accumulator] * len(rotation)
+    )
     return spectrum(residual)
 
 

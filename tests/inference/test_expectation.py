@@ -48,7 +48,7 @@ def searched(experiment):
 def found(searched):
     statistics, weight, volume, prior, start, _ = searched
     accumulator = Accumulator(BOX, RADIUS)
-    return (*expect(statistics, weight, volume, prior, PLAN, *start, accumulator), accumulator)
+    return (*expect(statistics, weight, volume, prior, PLAN, *start, [accumulator] * len(statistics.particles)), accumulator)
 
 
 def test_posteriors_sum_to_one(searched):
@@ -113,7 +113,7 @@ def test_an_empty_image_has_no_say_in_the_scale(searched):
     empty = replace(statistics, data=data, weight=w)
     scale = fit_scale(empty, weight, from_map(torch.from_numpy(phantom(sigma=6.0).data) / 7, RADIUS), prior, PLAN, *start, None)
     assert scale == pytest.approx(7, rel=0.2)
-    found = expect(empty, weight, volume, prior, PLAN, *start, Accumulator(BOX, RADIUS))[0]
+    found = expect(empty, weight, volume, prior, PLAN, *start, [Accumulator(BOX, RADIUS)] * len(empty.particles))[0]
     assert all(torch.isfinite(values).all() for values in vars(found).values())
 
 

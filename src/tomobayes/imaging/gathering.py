@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from tomobayes.imaging.observation import Statistics, from_stacks, from_subtomog
 from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset
 
-__all__ = ["Engine", "Gatherer", "Portion", "Source", "choose_engine", "folds_for", "portions", "usable_particles"]
+__all__ = ["Engine", "Gatherer", "Portion", "Source", "choose_engine", "folds_for", "portions", "rows_of", "usable_particles"]
 
 Engine = Literal["series", "stacks", "subtomograms"]
 """Where the images come from: crops of tilt images on the fly, stored 2D stacks, or stored pseudo-subtomograms."""
@@ -40,12 +40,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Portion:
-    """Particles that are gathered together: one tilt series, one optics group, one half-set, one fold of it."""
+    """Particles that are gathered together: one tilt series, one optics group, one half-set.
+
+    Parameters
+    ----------
+    particles : (P,) rows of the dataset, those of one fold next to each other; folds : (P,) the fold of each, ascending
+    """
 
     tilt_series: int
     half: int
     particles: NDArray[np.int64]
-    fold: int = 0
+    folds: NDArray[np.int64]
+
+    def rows_of(self, fold: int) -> slice:
+        """Where the particles of a fold are."""
+        first, after = np.searchsorted(self.folds, [fold, fold + 1]).tolist()
+        return slice(first, after)
 
 
 def choose_engine(dataset: Dataset) -> Engine:
@@ -74,7 +84,7 @@ def _by_series(dataset: Dataset) -> list[NDArray[np.int64]]:
 
 
 def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256, folds: int = 1) -> list[Portion]:
-    """Split the usable particles by tilt series, optics group, half-set and fold, and those into portions of at most ``largest``.
+    """Split the usable particles by tilt series, optics group and half-set, and those into portions of at most ``largest``.
 
     The particles of a half-set are dealt to ``folds`` folds in turn, so that each fold can be compared with a map of the others.
     """
@@ -85,11 +95,12 @@ def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256, fo
         fold[members] = np.arange(len(members)) % folds
     found = []
     for rows in _by_series(dataset):
-        for key in sorted({(int(table.half[row]), int(fold[row])) for row in rows[usable[rows]]}):
-            chosen = rows[(table.half[rows] == key[0]) & (fold[rows] == key[1]) & usable[rows]]
+        for half in np.unique(table.half[rows[usable[rows]]]).tolist():
+            chosen = rows[(table.half[rows] == half) & usable[rows]]
             for piece in np.array_split(chosen, -(-len(chosen) // largest)):
-                found.append(Portion(int(table.tilt_series[rows[0]]), key[0], piece, key[1]))
-    return found
+                ordered = piece[np.argsort(fold[piece], kind="stable")]
+                found.append(Portion(int(table.tilt_series[rows[0]]), half, ordered, fold[ordered]))
+    return sorted(found, key=lambda part: part.half)
 
 
 def folds_for(particles_per_half: int) -> int:
@@ -118,6 +129,13 @@ class Gatherer:
             self._budget -= size
             self._kept[key] = statistics
         return statistics
+
+
+def rows_of(statistics: Statistics, rows: slice) -> Statistics:
+    """The statistics of some of the particles; their images are shared, not copied."""
+    multiplicity = None if statistics.multiplicity is None else statistics.multiplicity[rows]
+    names = ("particles", "data", "weight", "frame", "anchor_angstrom")
+    return replace(statistics, multiplicity=multiplicity, **{name: getattr(statistics, name)[rows] for name in names})
 
 
 def gather(dataset: Dataset, particles: NDArray[np.int64], source: Source, radius: int) -> Statistics:

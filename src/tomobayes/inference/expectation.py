@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,17 +102,17 @@ def expect(
     plan: Plan,
     rotation: Tensor,
     centre_angstrom: Tensor,
-    accumulator: Accumulator,
+    accumulators: Sequence[Accumulator],
     grid: Tensor | None = None,
     relion4: bool = False,
 ) -> tuple[PoseEstimates, NoiseSums, GainSums]:
-    """E-step of one group of particles; parameters as in ``posteriors``. Σb and Σw go into ``accumulator``."""
+    """E-step of one group of particles; parameters as in ``posteriors``. Σb and Σw of each go into its own of ``accumulators``."""
     residual: Tensor | None = None
     rows = []
     agreement, power = torch.zeros(2, len(statistics.particles), statistics.n_tilts, dtype=torch.float64)
     for wide in posteriors(statistics, precision, volume, prior, plan, rotation, centre_angstrom, grid, relion4):
         posterior = trimmed(wide)
-        own, agreement[posterior.row], power[posterior.row] = _accumulate(statistics, precision, posterior, accumulator)
+        own, agreement[posterior.row], power[posterior.row] = _accumulate(statistics, precision, posterior, accumulators[posterior.row])
         residual = own if residual is None else residual + own
         rows.append(_summary(statistics, prior, posterior))
     assert residual is not None

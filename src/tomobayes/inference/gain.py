@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 __all__ = ["GainSums", "fit_gains"]
@@ -29,6 +30,15 @@ class GainSums:
     def without(self, gain: Tensor) -> GainSums:
         """The same sums for statistics that had no ``gain`` (P, F) applied."""
         return GainSums(self.agreement / gain, self.power / gain.square())
+
+    def each(self) -> tuple[GainSums, ...]:
+        """The sums of each particle, (F,) both."""
+        return tuple(GainSums(*both) for both in zip(self.agreement, self.power, strict=True))
+
+    @classmethod
+    def of(cls, each: Sequence[GainSums]) -> GainSums:
+        """The sums of several particles; the inverse of ``each``."""
+        return cls(torch.stack([one.agreement for one in each]), torch.stack([one.power for one in each]))
 
 
 def fit_gains(groups: Sequence[GainSums]) -> list[Tensor]:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from tomobayes.fourier.volume import Sums
 from tomobayes.inference.maximisation import solve, ssnr_from_fsc
+from tomobayes.inference.reconstruction import FoldSums
 from tomobayes.inference.state import FoldMaps, Settings
 from tomobayes.maps.fsc import FscCurves, masked_fsc
 
-__all__ = ["HalfSums", "Maps", "regularised"]
+__all__ = ["HalfSums", "Maps", "by_half", "regularised"]
 
 HalfSums = tuple[Sequence[Sums], Sequence[Sums]]
 """Per half, Σb and Σw of each of its folds."""
@@ -27,6 +28,14 @@ class Maps:
     half_maps: tuple[Tensor, Tensor]
     references: tuple[Tensor, Tensor]
     fold_references: FoldMaps
+
+
+def by_half(sums: FoldSums, folds: int) -> HalfSums:
+    """The sums of both halves, fold by fold; folds that have lost all their particles add nothing."""
+    some = next(iter(sums.values()))
+    nothing = Sums(torch.zeros_like(some.data), torch.zeros_like(some.weight), some.box, some.radius)
+    one, two = ([sums.get((half, fold), nothing) for fold in range(folds)] for half in (1, 2))
+    return one, two
 
 
 def regularised(sums: HalfSums, settings: Settings) -> tuple[Maps, FscCurves]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from tomobayes.fourier.volume import Sums, from_map
+from tomobayes.compute.executors import Executor, InProcess
+from tomobayes.fourier.volume import from_map
 from tomobayes.imaging.gathering import Portion
 from tomobayes.imaging.noise import precision
-from tomobayes.inference.halves import Maps, regularised
-from tomobayes.inference.reconstruction import Gather, NoiseSpectra, reconstruct_halves, signal_free_noise
+from tomobayes.inference.halves import HalfSums, Maps, by_half, regularised
+from tomobayes.inference.reconstruction import EmptyHalfError, Gather, added, reconstruct_halves, signal_free_noise
 from tomobayes.inference.scale import fit_scale
 from tomobayes.inference.schedule import growth, next_plan, pose_prior
 from tomobayes.inference.state import Settings, State, members_of
@@ -22,12 +23,18 @@ from tomobayes.model import Particles
 
 __all__ = ["initial_state"]
 
+IN_PROCESS = InProcess()
 DEFAULT_LOWPASS = 60.0
 """Å, of a reference from elsewhere: coarse enough that what two halves share later comes from their images."""
 
 
 def initial_state(
-    particles: Particles, parts: list[Portion], gather: Gather, settings: Settings, references: tuple[Tensor, Tensor] | None
+    particles: Particles,
+    parts: list[Portion],
+    gather: Gather,
+    settings: Settings,
+    references: tuple[Tensor, Tensor] | None,
+    executor: Executor = IN_PROCESS,
 ) -> State:
     """Noise from the images themselves; references as given, or reconstructed by each half from its own given poses.
 
@@ -37,11 +44,26 @@ def initial_state(
     """
     rotation = torch.from_numpy(particles.rotation)
     centre = torch.from_numpy(particles.centre_angstrom)
-    sigma2 = signal_free_noise(parts, gather)
+    folds = 1 + max(int(part.folds.max()) for part in parts)
+    sigma2, without = signal_free_noise(parts, gather, executor)
     if references is None:
-        maps, shell = _from_poses(parts, gather, settings, sigma2, rotation, centre)
+        left = [part for part in parts if part.tilt_series not in without]
+        sums, more = reconstruct_halves(
+            left,
+            gather,
+            sigma2,
+            rotation,
+            centre,
+            box=settings.box,
+            radius=settings.largest_radius,
+            group=torch.from_numpy(settings.group),
+            executor=executor,
+        )
+        without |= more
+        maps, shell = _from_poses(by_half(sums, folds), settings)
     else:
-        maps, shell = _from_elsewhere(references, settings, _folds(parts))
+        maps, shell = _from_elsewhere(references, settings, folds)
+    members = members_of([part for part in parts if part.tilt_series not in without])
     step = 60 / 2 ** (settings.healpix_order + 2)
     state = State(
         iteration=0,
@@ -51,18 +73,16 @@ def initial_state(
         fold_references=maps.fold_references,
         rotation=rotation,
         centre_angstrom=centre,
-        sigma2=sigma2,
-        gain={key: torch.ones(len(members), len(sigma2[key])) for key, members in members_of(parts).items()},
+        sigma2={key: sigma2[key] for key in members},
+        gain={key: torch.ones(len(rows), len(sigma2[key])) for key, rows in members.items()},
+        members=members,
         offset_sigma=settings.offset_sigma,
         radius=min(settings.largest_radius, shell + growth(settings)),
         angular_step=min(step, settings.sigma_rotation / 2),
         shift_step_angstrom=min(settings.pixel_size_angstrom / 2, settings.offset_range / 4),
+        set_aside=without,
     )
-    return state if references is None else _on_image_scale(particles, parts, gather, settings, state)
-
-
-def _folds(parts: list[Portion]) -> int:
-    return 1 + max(part.fold for part in parts)
+    return state if references is None else _on_image_scale(particles, parts, gather, settings, state, executor)
 
 
 def _low_passed(one: Tensor, settings: Settings, resolution_angstrom: float) -> Tensor:
@@ -76,17 +96,8 @@ def _from_elsewhere(references: tuple[Tensor, Tensor], settings: Settings, folds
     return Maps(references, (first, second), ((first,) * folds, (second,) * folds)), settings.shell(resolution)
 
 
-def _from_poses(
-    parts: list[Portion], gather: Gather, settings: Settings, sigma2: NoiseSpectra, rotation: Tensor, centre: Tensor
-) -> tuple[Maps, int]:
+def _from_poses(sums: HalfSums, settings: Settings) -> tuple[Maps, int]:
     """Each half's own map at the given poses, and the shell to which it is good."""
-    group = torch.from_numpy(settings.group)
-    sums: tuple[list[Sums], list[Sums]] = ([], [])
-    for fold in range(_folds(parts)):
-        some = [part for part in parts if part.fold == fold]
-        both = reconstruct_halves(some, gather, sigma2, rotation, centre, box=settings.box, radius=settings.largest_radius, group=group)
-        for half in (0, 1):
-            sums[half].append(both[half])
     maps, curves = regularised(sums, settings)
     resolution = settings.initial_lowpass
     if resolution is None:
@@ -96,19 +107,37 @@ def _from_poses(
     return Maps(maps.half_maps, (first, second), (of_first, of_second)), settings.shell(resolution)
 
 
-def _on_image_scale(particles: Particles, parts: list[Portion], gather: Gather, settings: Settings, state: State) -> State:
-    """Bring a reference of unknown grey scale to that of the images, each half by its own images (a few of them)."""
-    plan, grid = next_plan(state, settings)
-    sparse = None if grid is None else grid[:: max(1, len(grid) // 400)]
-    scaled = []
-    for half, reference in zip((1, 2), state.references, strict=True):
-        volume = from_map(reference * torch.from_numpy(settings.mask), state.radius)
-        part = max((p for p in parts if p.half == half), key=lambda p: len(p.particles))
-        some = replace(part, particles=part.particles[:8])
-        statistics = gather(some)
-        prior = pose_prior(particles, some, settings, state)
-        rows = torch.from_numpy(some.particles)
-        weight = precision(statistics, state.sigma2[part.tilt_series, half])
+@dataclass(frozen=True)
+class _Scale:
+    """The grey scale of the reference that a portion's particles ask for."""
+
+    particles: Particles
+    gather: Gather
+    settings: Settings
+    state: State
+
+    def __call__(self, part: Portion) -> dict[int, float]:
+        settings, state, rows = self.settings, self.state, torch.from_numpy(part.particles)
+        plan, grid = next_plan(state, settings)
+        sparse = None if grid is None else grid[:: max(1, len(grid) // 400)]
+        volume = from_map(state.references[part.half - 1] * torch.from_numpy(settings.mask), state.radius)
+        statistics = self.gather(part)
+        weight = precision(statistics, state.sigma2[part.tilt_series, part.half])
+        prior = pose_prior(self.particles, part, settings, state)
         scale = fit_scale(statistics, weight, volume, prior, plan, state.rotation[rows], state.centre_angstrom[rows], sparse)
-        scaled.append(reference * scale)
-    return replace(state, references=(scaled[0], scaled[1]), fold_references=((scaled[0],) * _folds(parts), (scaled[1],) * _folds(parts)))
+        return {part.half: scale}
+
+
+def _on_image_scale(
+    particles: Particles, parts: list[Portion], gather: Gather, settings: Settings, state: State, executor: Executor
+) -> State:
+    """Bring a reference of unknown grey scale to that of the images, each half by its own images (a few of them)."""
+    left = state.remaining(parts)
+    largest = [max((part for part in left if part.half == half), key=lambda part: len(part.particles)) for half in (1, 2)]
+    few = [replace(part, particles=part.particles[:8], folds=part.folds[:8]) for part in largest]
+    outcome = executor.map_reduce(_Scale(particles, gather, settings, state), few, added)
+    if outcome.failures:
+        raise EmptyHalfError(outcome.failures)
+    scale, folds = outcome.result or {}, len(state.fold_references[0])
+    first, second = (reference * scale[half] for half, reference in zip((1, 2), state.references, strict=True))
+    return replace(state, references=(first, second), fold_references=((first,) * folds, (second,) * folds))

@@ -3,32 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from tomobayes.compute.executors import Executor, Failure, Outcome
 from tomobayes.fourier.slices import Accumulator
 from tomobayes.fourier.volume import Sums
-from tomobayes.imaging.gathering import Portion
+from tomobayes.imaging.gathering import Portion, rows_of
 from tomobayes.imaging.noise import NoiseSums, precision, signal_free_sums, spectrum
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.maximisation import backproject, symmetrised
 
-__all__ = ["Gather", "NoiseSpectra", "reconstruct_halves", "signal_free_noise"]
+__all__ = ["EmptyHalfError", "FoldSums", "Gather", "NoiseSpectra", "added", "reconstruct_halves", "set_aside", "signal_free_noise"]
 
 Gather = Callable[[Portion], Statistics]
 NoiseSpectra = Mapping[tuple[int, int], Tensor]
 """(tilt series, half) -> σ² per tilt and shell, (F, R+1)."""
+FoldSums = Mapping[tuple[int, int], Sums]
+"""(half, fold) -> Σb and Σw."""
 
 
-def signal_free_noise(parts: Sequence[Portion], gather: Gather) -> dict[tuple[int, int], Tensor]:
-    """Noise spectra under V = 0, one per tilt series and half-set."""
-    sums: dict[tuple[int, int], NoiseSums] = {}
-    for part in parts:
-        key = (part.tilt_series, part.half)
-        new = signal_free_sums(gather(part))
-        sums[key] = sums[key] + new if key in sums else new
-    return {key: spectrum(value) for key, value in sums.items()}
+class EmptyHalfError(RuntimeError):
+    """Raised where a half-set has lost all its particles; the account of the first failure is noted."""
+
+    def __init__(self, failures: Sequence[Failure[Portion]]):
+        super().__init__("no particle of a half-set could be worked on" + "".join(f" ({failure.error})" for failure in failures[:1]))
+        for failure in failures[:1]:
+            self.add_note(failure.account)
+
+
+class Addable(Protocol):
+    """What has a sum."""
+
+    def __add__(self, other: Self) -> Self: ...
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value", bound=Addable)
+
+
+def added(one: Mapping[Key, Value], two: Mapping[Key, Value]) -> dict[Key, Value]:
+    """Both mappings in one; where both have a key, the sum of its values."""
+    return {**one, **{key: one[key] + value if key in one else value for key, value in two.items()}}
+
+
+def set_aside(failures: Sequence[Failure[Portion]]) -> dict[int, str]:
+    """Tilt series whose images cannot be worked on, and why not."""
+    return {failure.task.tilt_series: failure.error for failure in failures}
+
+
+@dataclass(frozen=True)
+class _SignalFree:
+    """Noise of a portion's images under V = 0."""
+
+    gather: Gather
+
+    def __call__(self, part: Portion) -> dict[tuple[int, int], NoiseSums]:
+        return {(part.tilt_series, part.half): signal_free_sums(self.gather(part))}
+
+
+def signal_free_noise(parts: Sequence[Portion], gather: Gather, executor: Executor) -> tuple[dict[tuple[int, int], Tensor], dict[int, str]]:
+    """Noise spectra under V = 0, one per tilt series and half-set; and tilt series that had to be set aside."""
+    outcome = executor.map_reduce(_SignalFree(gather), parts, added)
+    return {key: spectrum(value) for key, value in _of_both_halves(outcome, 1).items()}, set_aside(outcome.failures)
+
+
+def _of_both_halves(outcome: Outcome[Portion, dict[tuple[int, int], Value]], place: int) -> dict[tuple[int, int], Value]:
+    """The result, if there is one of each half; its number is at some place of the keys."""
+    result = outcome.result or {}
+    if len({key[place] for key in result}) < 2:
+        raise EmptyHalfError(outcome.failures)
+    return result
+
+
+@dataclass(frozen=True)
+class _Backprojection:
+    """Σb and Σw of a portion's particles at their given poses, fold by fold."""
+
+    gather: Gather
+    sigma2: NoiseSpectra
+    rotation: Tensor
+    centre_angstrom: Tensor
+    box: int
+    radius: int
+
+    def __call__(self, part: Portion) -> dict[tuple[int, int], Sums]:
+        statistics = self.gather(part)
+        weight = precision(statistics, self.sigma2[part.tilt_series, part.half])
+        sums = {}
+        for fold in dict.fromkeys(part.folds.tolist()):
+            some, rows = part.rows_of(fold), torch.from_numpy(part.particles[part.rows_of(fold)])
+            accumulator = Accumulator(self.box, self.radius)
+            backproject(accumulator, rows_of(statistics, some), weight, self.rotation[rows], self.centre_angstrom[rows])
+            sums[part.half, fold] = accumulator.sums()
+        return sums
 
 
 def reconstruct_halves(
@@ -41,8 +112,9 @@ def reconstruct_halves(
     box: int,
     radius: int,
     group: Tensor,
-) -> tuple[Sums, Sums]:
-    """Σb and Σw of each half-set with every particle inserted at its one given pose.
+    executor: Executor,
+) -> tuple[dict[tuple[int, int], Sums], dict[int, str]]:
+    """Σb and Σw of each fold of each half-set, every particle inserted at its one given pose; and tilt series set aside.
 
     Parameters
     ----------
@@ -50,13 +122,6 @@ def reconstruct_halves(
     box : edge of the map; radius : finest Fourier radius inserted, < box/2
     group : (G, 3, 3) point group
     """
-    sums = []
-    for half in (1, 2):
-        accumulator = Accumulator(box, radius)
-        for part in (one for one in parts if one.half == half):
-            statistics = gather(part)
-            rows = torch.from_numpy(part.particles)
-            weight = precision(statistics, sigma2[part.tilt_series, half])
-            backproject(accumulator, statistics, weight, rotation[rows], centre_angstrom[rows])
-        sums.append(symmetrised(accumulator.sums(), group))
-    return sums[0], sums[1]
+    outcome = executor.map_reduce(_Backprojection(gather, sigma2, rotation, centre_angstrom, box, radius), parts, added)
+    sums = {key: symmetrised(one, group) for key, one in sorted(_of_both_halves(outcome, 0).items())}
+    return sums, set_aside(outcome.failures)

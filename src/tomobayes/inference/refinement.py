@@ -4,113 +4,74 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tomobayes.fourier.slices import Accumulator
-from tomobayes.fourier.volume import Sums, from_map
+from tomobayes.compute.executors import Executor, InProcess
 from tomobayes.geometry.rotations import angular_distance_degrees
 from tomobayes.imaging.gathering import Portion
-from tomobayes.imaging.noise import NoiseSums, precision, spectrum
-from tomobayes.inference.expectation import PoseEstimates, expect
+from tomobayes.imaging.noise import NoiseSums, spectrum
+from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.gain import GainSums, fit_gains
-from tomobayes.inference.halves import HalfSums, regularised
+from tomobayes.inference.halves import by_half, regularised
 from tomobayes.inference.initial import initial_state
+from tomobayes.inference.iteration import Expectation, Found, found_together
 from tomobayes.inference.maximisation import symmetrised
-from tomobayes.inference.reconstruction import Gather
-from tomobayes.inference.schedule import growth, next_phase, next_plan, next_step, pose_prior
-from tomobayes.inference.state import Record, Settings, State, members_of
+from tomobayes.inference.reconstruction import EmptyHalfError, Gather, set_aside
+from tomobayes.inference.schedule import growth, next_phase, next_step
+from tomobayes.inference.state import Record, Settings, State
 from tomobayes.maps.fsc import FscCurves, last_shell_above
 from tomobayes.model import Particles
 
 __all__ = ["Record", "Settings", "State", "initial_state", "iterate", "refine"]
 
+IN_PROCESS = InProcess()
 
-def refine(particles: Particles, parts: list[Portion], gather: Gather, start: State, settings: Settings) -> Iterator[State]:
+
+def refine(
+    particles: Particles, parts: list[Portion], gather: Gather, start: State, settings: Settings, executor: Executor = IN_PROCESS
+) -> Iterator[State]:
     """Iterate until nothing improves; each state can be saved and passed as ``start`` to go on from there."""
     state = start
     while not state.converged and state.iteration < settings.max_iterations:
-        state = iterate(particles, parts, gather, state, settings)
+        state = iterate(particles, parts, gather, state, settings, executor)
         yield state
 
 
-def iterate(particles: Particles, parts: list[Portion], gather: Gather, state: State, settings: Settings) -> State:
-    """One expectation and one maximisation of both halves."""
-    plan, grid = next_plan(state, settings)
-    reach = settings.largest_radius if state.phase == "final" else state.radius
-    group, mask = torch.from_numpy(settings.group), torch.from_numpy(settings.mask)
-    found = _Found.nothing(len(particles), members_of(parts), state)
-    sums: tuple[list[Sums], list[Sums]] = ([], [])
-    for half in (1, 2):
-        for fold, reference in enumerate(state.fold_references[half - 1]):
-            volume = from_map(reference * mask, state.radius)
-            accumulator = Accumulator(settings.box, reach)
-            for part in (p for p in parts if (p.half, p.fold) == (half, fold)):
-                key, rows = (part.tilt_series, half), torch.from_numpy(part.particles)
-                gain = state.gain[key][found.slots(part)]
-                statistics = gather(part).with_gain(gain)
-                result = expect(
-                    statistics,
-                    precision(statistics, state.sigma2[key]),
-                    volume,
-                    pose_prior(particles, part, settings, state),
-                    plan,
-                    state.rotation[rows],
-                    state.centre_angstrom[rows],
-                    accumulator,
-                    grid,
-                    settings.relion4_likelihood,
-                )
-                found.add(part, *result, gain)
-            sums[half - 1].append(symmetrised(accumulator.sums(), group))
-    return _next_state(state, settings, sums, found, np.concatenate([part.particles for part in parts]))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the expectations of all portions find, filled portion by portion; keys are (tilt series, half)."""
-
-    members: Mapping[tuple[int, int], NDArray[np.int64]]
-    estimates: PoseEstimates
-    noise: dict[tuple[int, int], NoiseSums]
-    gains: dict[tuple[int, int], GainSums]
-
-    @classmethod
-    def nothing(cls, count: int, members: Mapping[tuple[int, int], NDArray[np.int64]], state: State) -> _Found:
-        """Particles that take no part keep the poses they have."""
-        blank = [torch.zeros(count, dtype=torch.float64) for _ in range(6)]
-        estimates = PoseEstimates(state.rotation.clone(), state.centre_angstrom.clone(), *blank)
-        shapes = {key: (len(rows), len(state.sigma2[key])) for key, rows in members.items()}
-        return cls(members, estimates, {}, {key: GainSums(*torch.zeros(2, *shape, dtype=torch.float64)) for key, shape in shapes.items()})
-
-    def slots(self, part: Portion) -> Tensor:
-        """Rows of the portion's particles in the tables of its (tilt series, half)."""
-        return torch.from_numpy(np.searchsorted(self.members[part.tilt_series, part.half], part.particles))
-
-    def add(self, part: Portion, estimates: PoseEstimates, residual: NoiseSums, strength: GainSums, gain: Tensor) -> None:
-        """Take in one portion, whose statistics had ``gain`` applied."""
-        key, rows, slots = (part.tilt_series, part.half), torch.from_numpy(part.particles), self.slots(part)
-        self.noise[key] = self.noise[key] + residual if key in self.noise else residual
-        plain = strength.without(gain)
-        self.gains[key].agreement[slots], self.gains[key].power[slots] = plain.agreement, plain.power
-        for name, values in vars(estimates).items():
-            getattr(self.estimates, name)[rows] = values
-
-
-def _next_state(
-    state: State,
-    settings: Settings,
-    sums: HalfSums,
-    found: _Found,
-    used: NDArray[np.int64],
+def iterate(
+    particles: Particles, parts: list[Portion], gather: Gather, state: State, settings: Settings, executor: Executor = IN_PROCESS
 ) -> State:
+    """One expectation and one maximisation of both halves."""
+    outcome = executor.map_reduce(Expectation(particles, gather, settings, state), state.remaining(parts), found_together)
+    if outcome.result is None or len({half for half, _ in outcome.result.sums}) < 2:
+        raise EmptyHalfError(outcome.failures)
+    without = dict(state.set_aside) | set_aside(outcome.failures)
+    return _next_state(state, settings, outcome.result, _table(particles, state, outcome.result, without), without)
+
+
+def _table(particles: Particles, state: State, found: Found, without: Mapping[int, str]) -> PoseEstimates:
+    """Estimates of all particles; those that take no part keep their poses, those of tilt series set aside the given ones."""
+    count, rows = len(particles), torch.from_numpy(found.particles)
+    blank = [torch.zeros(count, dtype=torch.float64) for _ in range(6)]
+    table = PoseEstimates(state.rotation.clone(), state.centre_angstrom.clone(), *blank)
+    for name, values in vars(found.estimates).items():
+        getattr(table, name)[rows] = values
+    lost = torch.from_numpy(np.isin(particles.tilt_series, list(without)))
+    for name, given in (("rotation", particles.rotation), ("centre_angstrom", particles.centre_angstrom)):
+        getattr(table, name)[lost] = torch.from_numpy(given)[lost]
+    return table
+
+
+def _next_state(state: State, settings: Settings, found: Found, estimates: PoseEstimates, without: Mapping[int, str]) -> State:
     """Maps, FSC, noise, and how the next iteration searches."""
-    maps, curves = regularised(sums, settings)
-    rows, estimates = torch.from_numpy(used), found.estimates
+    group = torch.from_numpy(settings.group)
+    sums = {key: symmetrised(one, group) for key, one in sorted(found.sums.items())}
+    maps, curves = regularised(by_half(sums, len(state.fold_references[0])), settings)
+    members = {key: rows for key, rows in state.members.items() if key[0] not in without}
+    rows = torch.from_numpy(np.concatenate(list(members.values())))
     record = _record(state, curves, estimates, rows)
     history = (*state.history, record)
     phase, converged = next_phase(settings, history)
@@ -123,8 +84,9 @@ def _next_state(
         fold_references=maps.fold_references,
         rotation=estimates.rotation,
         centre_angstrom=estimates.centre_angstrom,
-        sigma2={key: _merged_spectrum(state.sigma2[key], value) for key, value in found.noise.items()},
-        gain=_next_gain(found.gains),
+        sigma2={key: _merged_spectrum(state.sigma2[key], found.noise[key]) for key in members},
+        gain=_next_gain(_gain_sums(found, members)),
+        members=members,
         offset_sigma=max(1.5, math.sqrt(float(estimates.spread_angstrom2[rows].mean()) / 3)),
         radius=min(settings.largest_radius, max(shell, 4) + growth(settings)),
         angular_step=next_step(state.angular_step, record.sigma_rotation),
@@ -133,7 +95,14 @@ def _next_state(
         estimates=estimates,
         history=history,
         converged=converged,
+        set_aside=without,
     )
+
+
+def _gain_sums(found: Found, members: Mapping[tuple[int, int], NDArray[np.int64]]) -> dict[tuple[int, int], GainSums]:
+    """What the images say about the gains, in the order of each half-set's members."""
+    of_particle = dict(zip(found.particles.tolist(), found.gains, strict=True))
+    return {key: GainSums.of([of_particle[row] for row in rows.tolist()]) for key, rows in members.items()}
 
 
 def _next_gain(sums: Mapping[tuple[int, int], GainSums]) -> dict[tuple[int, int], Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -97,9 +98,11 @@ class State:
         folds, so that no particle is compared with its own noise
     rotation, centre_angstrom : (P, 3, 3) and (P, 3) in the tomogram, of all particles of the data set
     sigma2 : per (tilt series, half) the noise spectrum (F, R+1); gain : likewise how strong the signal is, (particles, F)
+    members : likewise the rows of the data set that ``gain`` tells of, ascending
     radius : Fourier radius of the next expectation; angular_step, shift_step_angstrom : its finest spacings
     fsc : curves of this iteration's half maps, None before the first
     estimates : of this iteration, None before the first
+    set_aside : tilt series whose images could not be worked on, and why; their particles keep the poses they were given
     """
 
     iteration: int
@@ -111,6 +114,7 @@ class State:
     centre_angstrom: Tensor
     sigma2: NoiseSpectra
     gain: Mapping[tuple[int, int], Tensor]
+    members: Mapping[tuple[int, int], NDArray[np.int64]]
     offset_sigma: float
     radius: int
     angular_step: float
@@ -119,6 +123,15 @@ class State:
     estimates: PoseEstimates | None = None
     history: tuple[Record, ...] = field(default=())
     converged: bool = False
+    set_aside: Mapping[int, str] = field(default_factory=dict)
+
+    def slots(self, part: Portion) -> Tensor:
+        """Rows of a portion's particles in ``gain``."""
+        return torch.from_numpy(np.searchsorted(self.members[part.tilt_series, part.half], part.particles))
+
+    def remaining(self, parts: Sequence[Portion]) -> list[Portion]:
+        """The portions that still take part."""
+        return [part for part in parts if part.tilt_series not in self.set_aside]
 
 
 def members_of(parts: Sequence[Portion]) -> dict[tuple[int, int], NDArray[np.int64]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tomobayes.compute.executors import InProcess
 from tomobayes.compute.threads import use_threads
 from tomobayes.formats.mrc import write_map
 from tomobayes.fourier.volume import Sums
-from tomobayes.imaging.gathering import Gatherer, Portion, portions
-from tomobayes.imaging.observation import Statistics
+from tomobayes.imaging.gathering import Gatherer, portions
 from tomobayes.inference.maximisation import solve
 from tomobayes.inference.reconstruction import reconstruct_halves, signal_free_noise
 from tomobayes.jobs.describe import data_section
@@ -55,21 +54,18 @@ def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], 
     box, particles = experiment.source.box, experiment.dataset.particles
     radius = box // 2 - 1
     parts = portions(experiment.dataset, experiment.usable, plan.portion)
-    gatherer = Gatherer(experiment.dataset, experiment.source, radius, plan.budget)
+    gather = Gatherer(experiment.dataset, experiment.source, radius, plan.budget)
     with context.log.steps("Reconstruction", 2 * int(experiment.usable.sum())) as step:
-        gather = _counted(gatherer, step)
-        sigma2 = signal_free_noise(parts, gather)
+        executor = InProcess(lambda part: step(len(part.particles)))
+        sigma2, without = signal_free_noise(parts, gather, executor)
+        left = [part for part in parts if part.tilt_series not in without]
         rotation, centre = torch.from_numpy(particles.rotation), torch.from_numpy(particles.centre_angstrom)
-        return reconstruct_halves(parts, gather, sigma2, rotation, centre, box=box, radius=radius, group=torch.from_numpy(group))
-
-
-def _counted(gather: Callable[[Portion], Statistics], step: Callable[[float], None]) -> Callable[[Portion], Statistics]:
-    def gathered(part: Portion) -> Statistics:
-        statistics = gather(part)
-        step(len(part.particles))
-        return statistics
-
-    return gathered
+        sums, more = reconstruct_halves(
+            left, gather, sigma2, rotation, centre, box=box, radius=radius, group=torch.from_numpy(group), executor=executor
+        )
+    for index, why in (without | more).items():
+        context.log.warn(f"tilt series {experiment.dataset.tilt_series[index].name} is set aside: {why}")
+    return sums[1, 0], sums[2, 0]
 
 
 def _solved(sums: tuple[Sums, Sums]) -> tuple[NDArray[np.float32], ...]:

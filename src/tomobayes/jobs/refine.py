@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tomobayes.compute.executors import InProcess
 from tomobayes.compute.threads import use_threads
 from tomobayes.imaging.gathering import Gatherer, Portion, folds_for, portions
-from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.refinement import Record, Settings, State, initial_state, refine
 from tomobayes.jobs.describe import unoriented
@@ -125,47 +125,45 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
         yield "the particles had no half-sets: they were dealt to two, neighbours together"
 
 
-class _Progress:
-    """A gatherer that tells the progress bar how many particles are done: those handed out before the current portion."""
-
-    def __init__(self, gather: Callable[[Portion], Statistics]) -> None:
-        self._gather, self._done = gather, 0
-        self.step: Callable[[float], None] = lambda _: None
-
-    def __call__(self, part: Portion) -> Statistics:
-        self.step(self._done)
-        self._done = len(part.particles)
-        return self._gather(part)
-
-    def restart(self, step: Callable[[float], None]) -> None:
-        """Begin to count for another progress bar."""
-        self.step, self._done = step, 0
-
-
 def _finished(task: _Task, context: Context) -> State:
     """The last state of the refinement from where it stands; each one is written, shown and saved."""
     experiment, settings = task.experiment, task.settings
     particles = experiment.dataset.particles
     count = int(experiment.usable.sum())
     parts = portions(experiment.dataset, experiment.usable, task.plan.portion, folds_for(count // 2))
-    gather = _Progress(Gatherer(experiment.dataset, experiment.source, settings.largest_radius, task.plan.budget))
+    gather = Gatherer(experiment.dataset, experiment.source, settings.largest_radius, task.plan.budget)
+    executor = InProcess()
     state: State | None = context.last_state(STATE_CLASSES)
     if state is None:
         with context.log.steps("First noise spectra and references", count) as step:
-            gather.restart(step)
+            executor.done = _counting(step)
             references = None if task.references is None else _tensors(task.references)
-            state = initial_state(particles, parts, gather, settings, references)
+            state = initial_state(particles, parts, gather, settings, references, executor)
+        _tell_set_aside(experiment, state, {}, context)
         context.save(0, state)
-    following = refine(particles, parts, gather, state, settings)
+    following = refine(particles, parts, gather, state, settings, executor)
     while not state.converged and state.iteration < settings.max_iterations:
+        before = state.set_aside
         with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
-            gather.restart(step)
+            executor.done = _counting(step)
             state = next(following)
+        _tell_set_aside(experiment, state, before, context)
         context.log.say(iteration_sentence(state.history[-1]))
         write_iteration(context.folder, experiment, settings, state)
         context.show(refinement_report(experiment, settings, state, task.dealt))
         context.save(state.iteration, state)
     return state
+
+
+def _counting(step: Callable[[float], None]) -> Callable[[Portion], None]:
+    return lambda part: step(len(part.particles))
+
+
+def _tell_set_aside(experiment: Experiment, state: State, before: Mapping[int, str], context: Context) -> None:
+    """Name tilt series that are newly out."""
+    for index, why in state.set_aside.items():
+        if index not in before:
+            context.log.warn(f"tilt series {experiment.dataset.tilt_series[index].name} failed three times and is set aside: {why}")
 
 
 def _tensors(maps: tuple[Map, Map]) -> tuple[torch.Tensor, torch.Tensor]:

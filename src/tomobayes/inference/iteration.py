@@ -1,0 +1,127 @@
+"""What one iteration does to one portion of the particles, wherever that happens, and how the findings of portions add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tomobayes.fourier.slices import Accumulator
+from tomobayes.fourier.volume import FourierVolume, Sums, from_map
+from tomobayes.imaging.gathering import Portion, rows_of
+from tomobayes.imaging.noise import NoiseSums, precision
+from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.expectation import PoseEstimates, expect
+from tomobayes.inference.gain import GainSums
+from tomobayes.inference.reconstruction import Gather, added
+from tomobayes.inference.sampling import Plan
+from tomobayes.inference.schedule import next_plan, pose_prior
+from tomobayes.inference.state import Settings, State
+from tomobayes.model import Particles
+
+__all__ = ["Expectation", "Found", "found_together"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What expectations of some portions find.
+
+    Parameters
+    ----------
+    sums : (half, fold) -> Σb and Σw; noise : (tilt series, half) -> squared residuals
+    particles : (P,) rows of the data set; estimates : of these, in the same order
+    gains : per particle what its images say about the strength of the signal, without the gain that was applied, (F,) each
+    """
+
+    sums: Mapping[tuple[int, int], Sums]
+    noise: Mapping[tuple[int, int], NoiseSums]
+    particles: NDArray[np.int64]
+    estimates: PoseEstimates
+    gains: tuple[GainSums, ...]
+
+
+def found_together(one: Found, two: Found) -> Found:
+    """What two expectations find."""
+    return Found(
+        added(one.sums, two.sums),
+        added(one.noise, two.noise),
+        np.concatenate([one.particles, two.particles]),
+        PoseEstimates(*(torch.cat([getattr(each.estimates, name.name) for each in (one, two)]) for name in fields(PoseEstimates))),
+        one.gains + two.gains,
+    )
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The expectation of a portion's particles under a state.
+
+    Folds whose references are the same, as all are at first where a reference is given, are compared with it together.
+    """
+
+    particles: Particles
+    gather: Gather
+    settings: Settings
+    state: State
+    _volumes: dict[tuple[int, int], FourierVolume] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __call__(self, part: Portion) -> Found:
+        statistics = self.gather(part)
+        found = [self._expected(one, rows_of(statistics, rows)) for one, rows in self._groups(part)]
+        whole = found[0]
+        for other in found[1:]:
+            whole = found_together(whole, other)
+        return whole
+
+    @cached_property
+    def _search(self) -> tuple[Plan, Tensor | None]:
+        return next_plan(self.state, self.settings)
+
+    @cached_property
+    def _share_references(self) -> bool:
+        return all(torch.equal(folds[0], other) for folds in self.state.fold_references for other in folds[1:])
+
+    def _groups(self, part: Portion) -> Iterator[tuple[Portion, slice]]:
+        """The particles that are compared with one reference, and where they are in the portion."""
+        if self._share_references:
+            yield part, slice(None)
+            return
+        for fold in dict.fromkeys(part.folds.tolist()):
+            rows = part.rows_of(fold)
+            yield Portion(part.tilt_series, part.half, part.particles[rows], part.folds[rows]), rows
+
+    def _expected(self, part: Portion, plain: Statistics) -> Found:
+        state, key, rows = self.state, (part.tilt_series, part.half), torch.from_numpy(part.particles)
+        gain = state.gain[key][state.slots(part)]
+        statistics = plain.with_gain(gain)
+        reach = self.settings.largest_radius if state.phase == "final" else state.radius
+        accumulators = {fold: Accumulator(self.settings.box, reach) for fold in dict.fromkeys(part.folds.tolist())}
+        plan, grid = self._search
+        estimates, noise, strength = expect(
+            statistics,
+            precision(statistics, state.sigma2[key]),
+            self._volume(part),
+            pose_prior(self.particles, part, self.settings, state),
+            plan,
+            state.rotation[rows],
+            state.centre_angstrom[rows],
+            [accumulators[fold] for fold in part.folds.tolist()],
+            grid,
+            self.settings.relion4_likelihood,
+        )
+        sums = {(part.half, fold): accumulator.sums() for fold, accumulator in accumulators.items()}
+        return Found(sums, {key: noise}, part.particles, estimates, strength.without(gain).each())
+
+    def _volume(self, part: Portion) -> FourierVolume:
+        """Transform of the reference of a portion of one fold, or of all; those of the other half are forgotten."""
+        key = (part.half, 0 if self._share_references else int(part.folds[0]))
+        if key not in self._volumes:
+            for other in [old for old in self._volumes if old[0] != part.half]:
+                del self._volumes[other]
+            reference = self.state.fold_references[key[0] - 1][key[1]]
+            self._volumes[key] = from_map(reference * torch.from_numpy(self.settings.mask), self.state.radius)
+        return self._volumes[key]
