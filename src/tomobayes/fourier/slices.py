@@ -1,13 +1,12 @@
 """One interface for slice extraction and insertion, differentiable: the backward of extraction is insertion.
 
 Samples q are any points of 3D Fourier space, so tilt images (q = R_fᵀ(j, 0)) and pseudo-subtomograms (q = voxels) are
-read and written by the same two functions.
+read and written by the same two functions. PyTorch's dispatcher takes arrays on the CPU to Numba and those on a CUDA device to Triton.
 """
 
 from __future__ import annotations
 
 import numba
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,19 +16,63 @@ from tomobayes.fourier.volume import PADDING, FourierVolume, Sums, half_extent
 __all__ = ["Accumulator", "extract_slices", "with_friedel_mates"]
 
 
-@torch.library.custom_op("tomobayes::extract", mutates_args=())
+@torch.library.custom_op("tomobayes::extract", mutates_args=(), device_types="cpu")
 def _extract(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
-    if volume.is_cuda:
-        return reference.extract(volume, rotations, points, PADDING)
     out = torch.empty((len(rotations), len(points)), dtype=volume.dtype)
     padding = rotations.numpy().dtype.type(PADDING)
     kernels.extract(volume.contiguous().numpy(), rotations.contiguous().numpy(), points.contiguous().numpy(), padding, out.numpy())
     return out
 
 
+@_extract.register_kernel("cuda")
+def _(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
+    from tomobayes.fourier import triton_kernels  # Triton is there only where PyTorch has CUDA
+
+    return triton_kernels.extract(volume, rotations, points, PADDING)
+
+
 @_extract.register_fake
 def _(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
     return volume.new_empty((len(rotations), len(points)))
+
+
+@torch.library.custom_op("tomobayes::insert", mutates_args=("cells",), device_types="cpu")
+def _insert(cells: Tensor, values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor) -> None:
+    """Add (O, Q) values and weights at Aᵀq to cells (T, 2c+1, 2c+1, c+1, 4) of (re, im, weight, unused), whose T parts belong together."""
+    padding = rotations.numpy().dtype.type(PADDING)
+    kernels.insert(
+        cells.numpy(),
+        values.contiguous().numpy(),
+        weights.contiguous().numpy(),
+        rotations.contiguous().numpy(),
+        points.contiguous().numpy(),
+        padding,
+    )
+
+
+@_insert.register_kernel("cuda")
+def _(cells: Tensor, values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor) -> None:
+    from tomobayes.fourier import triton_kernels
+
+    triton_kernels.insert(cells[0], values, weights, rotations, points, PADDING)
+
+
+@torch.library.custom_op("tomobayes::rotation_gradient", mutates_args=(), device_types="cpu")
+def _rotation_gradient(gradient: Tensor, volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
+    return reference.rotation_gradient(gradient, volume, rotations, points, PADDING)
+
+
+@_rotation_gradient.register_kernel("cuda")
+def _(gradient: Tensor, volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
+    from tomobayes.fourier import triton_kernels
+
+    return triton_kernels.rotation_gradient(gradient, volume, rotations, points, PADDING)
+
+
+def _volume_gradient(gradient: Tensor, rotations: Tensor, points: Tensor, shape: torch.Size) -> Tensor:
+    cells = gradient.real.new_zeros((1, *shape, 4))
+    _insert(cells, gradient.resolve_conj(), torch.zeros_like(gradient.real), rotations, points)
+    return torch.view_as_complex(cells[0, ..., :2].contiguous())
 
 
 def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
@@ -38,23 +81,12 @@ def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 
 def _backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[no-untyped-def]
     volume, rotations, points = ctx.saved_tensors
-    for_volume = for_rotations = None
-    if ctx.needs_input_grad[0]:
-        for_volume = _insert_once(gradient, rotations, points, volume.shape[-1] - 1)
-    if ctx.needs_input_grad[1]:
-        with torch.enable_grad():
-            free = rotations.detach().requires_grad_()
-            value = reference.extract(volume.detach(), free, points.detach(), PADDING)
-            (for_rotations,) = torch.autograd.grad(value, free, gradient)
+    for_volume = _volume_gradient(gradient, rotations, points, volume.shape) if ctx.needs_input_grad[0] else None
+    for_rotations = _rotation_gradient(gradient, volume, rotations, points) if ctx.needs_input_grad[1] else None
     return for_volume, for_rotations, None
 
 
 _extract.register_autograd(_backward, setup_context=_keep)
-
-
-def _insert_once(values: Tensor, rotations: Tensor, points: Tensor, extent: int) -> Tensor:
-    data, _ = reference.insert(values, torch.zeros_like(values.real), rotations, points, PADDING, extent)
-    return data
 
 
 def _check_reach(points: Tensor, radius: int) -> None:
@@ -82,28 +114,24 @@ def extract_slices(volume: FourierVolume, rotations: Tensor, points: Tensor) -> 
 
 
 class Accumulator:
-    """Σb and Σw of many orientations, one private accumulator per thread; ``sums`` adds them up.
+    """Σb and Σw of many orientations; ``sums`` adds them up.
 
-    Mutable on purpose: it is the one array of the program that is too large and too often written to be copied.
+    Mutable on purpose: it is the one array of the program that is too large and too often written to be copied. On the CPU it is one
+    array per thread, and a given number of threads gives the same bytes every time; on a CUDA device all threads share one,
+    and the order of their additions is left to chance.
     """
 
-    def __init__(self, box: int, radius: int):
+    def __init__(self, box: int, radius: int, device: torch.device | None = None):
         extent = half_extent(radius)
-        threads = min(numba.get_num_threads(), torch.get_num_threads())
+        place = device or torch.device("cpu")
+        parts = min(numba.get_num_threads(), torch.get_num_threads()) if place.type == "cpu" else 1
         self.box, self.radius = box, radius
-        self._cells = torch.zeros((threads, 2 * extent + 1, 2 * extent + 1, extent + 1, 4), dtype=torch.float32)
+        self._cells = torch.zeros((parts, 2 * extent + 1, 2 * extent + 1, extent + 1, 4), dtype=torch.float32, device=place)
 
     def insert(self, rotations: Tensor, points: Tensor, values: Tensor, weights: Tensor) -> None:
         """Add (O, Q) complex64 values and float32 weights at Aᵀq (adjoint of extract_slices)."""
         _check_reach(points, self.radius)
-        kernels.insert(
-            self._cells.numpy(),
-            values.contiguous().numpy(),
-            weights.contiguous().numpy(),
-            rotations.float().contiguous().numpy(),
-            points.float().contiguous().numpy(),
-            np.float32(PADDING),
-        )
+        _insert(self._cells, values, weights, rotations.float(), points.float())
 
     def sums(self) -> Sums:
         """Everything inserted so far, with the Friedel mates of the plane x = 0 added."""

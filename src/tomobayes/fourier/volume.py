@@ -65,9 +65,9 @@ def half_extent(radius: int) -> int:
     return PADDING * radius + 1
 
 
-def gridding_correction(box: int, padding: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def gridding_correction(box: int, padding: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
     """Real-space attenuation by trilinear interpolation, (n, n, n): the product of sinc²(x / (padding·n)) over the axes."""
-    x = (torch.arange(box, dtype=torch.float64) - box // 2) / (padding * box)
+    x = (torch.arange(box, dtype=torch.float64, device=device) - box // 2) / (padding * box)
     line = torch.sinc(x) ** 2
     return (line[:, None, None] * line[:, None] * line).to(dtype)
 
@@ -83,8 +83,9 @@ def from_map(volume: Tensor, radius: int | None = None) -> FourierVolume:
     extent = half_extent(radius)
     padded = PADDING * box
     start = padded // 2 - box // 2
+    inside = slice(start, start + box)
     room = volume.new_zeros((padded,) * 3)
-    room[start : start + box, start : start + box, start : start + box] = volume / gridding_correction(box, PADDING, volume.dtype)
+    room[inside, inside, inside] = volume / gridding_correction(box, PADDING, volume.dtype, volume.device)
     rows = _centred_rows(extent, padded)
     spectrum = torch.fft.rfftn(torch.fft.ifftshift(room))[rows][:, rows][:, :, : extent + 1]
     return FourierVolume((spectrum / box).contiguous(), box, radius)
@@ -100,13 +101,13 @@ def to_map(data: Tensor, box: int) -> Tensor:
     room = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(padded,) * 3))
     start = padded // 2 - box // 2
     inside = room[start : start + box, start : start + box, start : start + box]
-    corrected: Tensor = inside / gridding_correction(box, PADDING, inside.dtype)
+    corrected: Tensor = inside / gridding_correction(box, PADDING, inside.dtype, inside.device)
     return corrected
 
 
-def radii(extent: int) -> Tensor:
+def radii(extent: int, device: torch.device | None = None) -> Tensor:
     """(2c+1, 2c+1, c+1) distance of every voxel of a half transform from the origin, in Fourier pixels of the box."""
-    axis = torch.arange(-extent, extent + 1, dtype=torch.float32)
+    axis = torch.arange(-extent, extent + 1, dtype=torch.float32, device=device)
     return (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis[extent:] ** 2).sqrt() / PADDING
 
 
@@ -120,12 +121,12 @@ def normal_equations(sums: Sums) -> tuple[Tensor, Tensor]:
     shell is put right from a kernel that keeps short lags as they are.
     """
     box = sums.box
-    lag = (torch.arange(box, dtype=torch.float32) - box // 2).abs() / box
+    lag = (torch.arange(box, dtype=torch.float32, device=sums.weight.device) - box // 2).abs() / box
     kernel = to_map(torch.complex(sums.weight, torch.zeros_like(sums.weight)), box)
     data = torch.fft.rfftn(torch.fft.ifftshift(to_map(sums.data, box))) / box
     weight = _windowed(kernel, 1 - lag)
     whole = _windowed(kernel, 0.5 + 0.5 * torch.cos(torch.pi * (4 * lag - 1).clamp(0, 1)))
-    shell = box_radii(box).round().long()
+    shell = box_radii(box, sums.weight.device).round().long()
     ratio = shell_mean(whole, shell) / shell_mean(weight, shell).clamp_min(1e-30)
     return data, weight * ratio.clamp(1, 10)[shell]
 
@@ -137,10 +138,11 @@ def _windowed(kernel: Tensor, line: Tensor) -> Tensor:
     return transform.clamp_min(0)
 
 
-def box_radii(box: int) -> Tensor:
+def box_radii(box: int, device: torch.device | None = None) -> Tensor:
     """(n, n, n//2+1) distance of the voxels of an rfftn from the origin, in Fourier pixels."""
-    row = torch.fft.fftfreq(box, 1 / box)
-    radius: Tensor = (row[:, None, None] ** 2 + row[:, None] ** 2 + torch.fft.rfftfreq(box, 1 / box) ** 2).sqrt()
+    row = torch.fft.fftfreq(box, 1 / box, device=device)
+    column = torch.fft.rfftfreq(box, 1 / box, device=device)
+    radius: Tensor = (row[:, None, None] ** 2 + row[:, None] ** 2 + column**2).sqrt()
     return radius
 
 
