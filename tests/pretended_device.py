@@ -46,6 +46,9 @@ class _Away(Tensor):
     def tolist(self) -> Any:
         return self.inner.tolist()
 
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return f"pretended({self.inner!r})"
+
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func = _EAGER.get(func, func)
