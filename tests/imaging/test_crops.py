@@ -11,14 +11,14 @@ from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, crop_plan, ha
 
 def test_boxes_are_cut_around_the_particle_and_inverted():
     image = np.arange(30 * 40, dtype=np.int16).reshape(30, 40)
-    boxes, position = crop_boxes(image, torch.tensor([[20.3, 14.6]], dtype=torch.float64), 8)
+    boxes, position = crop_boxes([image], torch.tensor([[20.3, 14.6]], dtype=torch.float64), 8)
     np.testing.assert_array_equal(boxes[0], -image[11:19, 16:24].astype(np.float32))
     torch.testing.assert_close(position, torch.tensor([[4.3, 3.6]], dtype=torch.float64))
 
 
 def test_beyond_the_border_its_pixels_are_repeated():
     image = np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)
-    boxes, _ = crop_boxes(image, torch.tensor([[1.0, 28.0]], dtype=torch.float64), 8)
+    boxes, _ = crop_boxes([image], torch.tensor([[1.0, 28.0]], dtype=torch.float64), 8)
     np.testing.assert_array_equal(boxes[0], -np.pad(image, 8, mode="edge")[32:40, 5:13])
 
 

@@ -15,7 +15,7 @@ from tomobayes.fourier.volume import from_map
 from tomobayes.geometry.rotations import matrix_from_vector
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle
 from tomobayes.imaging.noise import precision, signal_free_sums, spectrum
-from tomobayes.imaging.observation import Statistics, from_stacks, from_subtomograms, from_tilt_images, modulate
+from tomobayes.imaging.observation import Statistics, from_stacks, from_subtomograms, from_tilt_images, modulate, windowed_variance
 from tomobayes.imaging.predict import predict
 from tomobayes.imaging.subtomograms import modulated_images, pseudo_subtomogram, stack
 from tomobayes.imaging.views import transfer, views_of
@@ -62,7 +62,7 @@ def test_equals_the_gaussian_likelihood_of_the_pixels(noisy, density):
     for rotation in rotations:
         total = 0.0
         for tilt in np.flatnonzero(views.visible[0]):
-            boxes, position = crop_boxes(one.images.read(int(tilt)), views.centre_px[:, tilt], BOX)
+            boxes, position = crop_boxes([one.images.read(int(tilt))], views.centre_px[:, tilt], BOX)
             image = soften_circle(boxes, circle_fade(BOX))[0].double()
             offset = (position - BOX / 2)[:, None].expand(1, one.n_tilts, 2)
             clean = predict(from_map(torch.from_numpy(density.data), RADIUS), rotation[None], views, samples, PIXEL, offset)[0, tilt]
@@ -115,8 +115,9 @@ def test_noise_of_a_crop_is_known_from_the_window():
     random, crop = torch.Generator().manual_seed(0), Crop(16, 40, 40)
     factor = torch.sin(60 * half_plane_frequency(40, 1.0).square().sum(-1) + 0.1)[None]
     noise = torch.randn(4000, 40, 40, generator=random)
-    cropped = modulate(torch.fft.rfft2(noise, norm="ortho"), factor, crop)
-    ratio = (cropped.data.abs().square().mean(0) / cropped.noise[0])[1:8, 1:8]
+    data, _ = modulate(torch.fft.rfft2(noise, norm="ortho"), factor, crop)
+    expected = windowed_variance(torch.fft.irfft2(factor.square(), s=(40, 40)), torch.ones(16, 16))
+    ratio = (data.abs().square().mean(0) / expected[0])[1:8, 1:8]
     assert ratio.mean() == pytest.approx(1, abs=0.02) and (ratio - 1).abs().max() < 0.1
 
 

@@ -14,7 +14,7 @@ from tomobayes.fourier.volume import from_map
 from tomobayes.geometry.projection import depth_angstrom, project
 from tomobayes.geometry.rotations import matrix_from_vector
 from tomobayes.imaging.predict import predict
-from tomobayes.imaging.views import Views, views_of
+from tomobayes.imaging.views import Views, transfer, transfer_by_particle, views_of
 from tomobayes.model import Dataset, Optics, Particles, TiltSeries
 
 BOX, PIXEL = 8, 6.0
@@ -177,3 +177,13 @@ def test_read_only_metadata_are_accepted(dataset, views):
         values.setflags(write=False)
     again = views_of(replace(dataset, tilt_series=(replace(series, **frozen),)), np.arange(2), max_dose=10.0)
     torch.testing.assert_close(again.centre_px, views.centre_px)
+
+
+def test_transfer_of_a_particle_is_that_of_its_images(views):
+    """What is shared by particles is computed once, in single precision, without changing anything."""
+    frequency = SAMPLES / (BOX * 4.0)
+    slow = torch.stack([transfer(views, tilt, frequency.double()) for tilt in range(len(views.rotation))], 1)
+    fast = transfer_by_particle(views, frequency.float())
+    tilts = torch.tensor([1, 0])
+    for particle in range(len(slow)):
+        torch.testing.assert_close(fast(particle, tilts).double(), slow[particle, tilts], rtol=0, atol=1e-5)

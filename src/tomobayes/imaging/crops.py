@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.fourier.grids import good_box
@@ -69,20 +71,28 @@ def crop_plan(box: int, binning: float, large: int | None, reach_angstrom: float
     return Crop(box=box, large=large, raw=2 * round(large * binning / 2))
 
 
-def crop_boxes(image: np.ndarray, centre_px: Tensor, edge: int) -> tuple[Tensor, Tensor]:
-    """Cut square boxes; beyond the image's border its edge pixels are repeated (as RELION does).
+def crop_boxes(images: Sequence[NDArray[np.generic]], centre_px: Tensor, edge: int) -> tuple[Tensor, Tensor]:
+    """Cut a square box out of each of N images; beyond the image's border its edge pixels are repeated (as RELION does).
+
+    Parameters
+    ----------
+    centre_px : (N, 2) the particle's centre (x, y) in each image
 
     Returns
     -------
-    boxes : (P, edge, edge) float32, bright particles (the recorded contrast is inverted here and nowhere else)
-    position : (P, 2) where (x, y) the particle's centre lies inside its box
+    boxes : (N, edge, edge) float32, bright particles (the recorded contrast is inverted here and nowhere else)
+    position : (N, 2) where (x, y) the particle's centre lies inside its box
     """
     centre = centre_px.numpy()
     corner = np.round(centre).astype(np.int64) - edge // 2
-    steps = np.arange(edge)
-    columns = np.clip(corner[:, :1] + steps, 0, image.shape[1] - 1)
-    rows = np.clip(corner[:, 1:] + steps, 0, image.shape[0] - 1)
-    boxes = image[rows[:, :, None], columns[:, None, :]].astype(np.float32)
+    boxes = np.empty((len(images), edge, edge), dtype=np.float32)
+    for box, image, (x, y) in zip(boxes, images, corner.tolist(), strict=True):
+        height, width = image.shape
+        if 0 <= x <= width - edge and 0 <= y <= height - edge:
+            box[:] = image[y : y + edge, x : x + edge]
+        else:
+            rows, columns = np.arange(y, y + edge).clip(0, height - 1), np.arange(x, x + edge).clip(0, width - 1)
+            box[:] = image[rows[:, None], columns]
     return torch.from_numpy(boxes).neg_(), torch.from_numpy(centre - corner)
 
 
@@ -99,8 +109,9 @@ def soften_circle(boxes: Tensor, fade: Tensor) -> Tensor:
 
     The mean outside the circle is subtracted first (as relion_tomo_reconstruct_particle does).
     """
-    background = boxes[:, fade == 0].mean(1)
-    return (boxes - background[:, None, None]) * fade
+    outside = (fade == 0).to(boxes)
+    background = boxes.flatten(1) @ (outside / outside.sum()).flatten()
+    return (boxes - background[:, None, None]).mul_(fade)
 
 
 def half_plane_frequency(edge: int, pixel_size_angstrom: float) -> Tensor:
@@ -130,6 +141,6 @@ def transform_boxes(boxes: Tensor, position: Tensor, crop: Crop) -> Tensor:
     turn = 2 * math.pi / crop.raw
     along_y = torch.polar(torch.ones(1, dtype=torch.float64), turn * position[:, 1:] * row)
     along_x = torch.polar(torch.full((1,), 1 / crop.binning**2, dtype=torch.float64), turn * position[:, :1] * column)
-    spectrum = spectrum * along_y.to(torch.complex64)[:, :, None] * along_x.to(torch.complex64)[:, None, :]
+    spectrum = (spectrum * along_y.to(torch.complex64)[:, :, None]).mul_(along_x.to(torch.complex64)[:, None, :])
     spectrum[:, 0, 0] = 0
     return spectrum

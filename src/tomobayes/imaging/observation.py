@@ -20,10 +20,10 @@ from torch import Tensor
 from tomobayes.fourier.grids import half_plane, half_space, shells
 from tomobayes.fourier.volume import gridding_correction, shell_mean
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
-from tomobayes.imaging.views import Views, odd_phase_factor, transfer, views_of
+from tomobayes.imaging.views import Views, odd_phase_factor, transfer_by_particle, views_of
 from tomobayes.model import Dataset
 
-__all__ = ["Modulated", "Statistics", "from_stacks", "from_subtomograms", "from_tilt_images", "modulate", "windowed_variance"]
+__all__ = ["Statistics", "from_stacks", "from_subtomograms", "from_tilt_images", "modulate", "windowed_variance"]
 
 
 @dataclass(frozen=True)
@@ -77,60 +77,56 @@ class Statistics:
         return int((self.samples.square().sum(-1) <= radius * radius).sum()) * self.n_tilts
 
 
-@dataclass(frozen=True)
-class Modulated:
-    """Images multiplied by CTF·d·a and cropped, (P, box, box//2+1).
-
-    Parameters
-    ----------
-    data : D, complex
-    weight : W, what multiplies the signal in D
-    noise : variance of D's noise in units of 2σ²; only its sum over particles is used, so it may be given as that, (1, ...)
-    """
-
-    data: Tensor
-    weight: Tensor
-    noise: Tensor
-
-
-def modulate(spectrum: Tensor, factor: Tensor, crop: Crop) -> Modulated:
+def modulate(spectrum: Tensor, factor: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
     """Multiply by CTF·d·a in the large box, then crop in real space: delocalised signal comes home before the cut.
 
     Parameters
     ----------
-    spectrum : (P, large, large//2+1) complex, particle at the origin
+    spectrum : (V, large, large//2+1) complex, particle at the origin
     factor : the same shape, real
+
+    Returns
+    -------
+    D and W, (V, box, box//2+1) complex and real; after a crop W is right within a shell only, see `_whole_shells`
     """
-    data, weight = spectrum * factor, factor * factor
+    data = torch.view_as_complex(torch.view_as_real(spectrum) * factor[..., None])
     if crop.box == crop.large:
-        return Modulated(data, weight, weight)
-    home = torch.fft.irfft2(data, s=(crop.large, crop.large), norm="ortho")
-    inside = _inside(crop)
-    return Modulated(torch.fft.rfft2(home[:, inside][:, :, inside], norm="ortho"), *_cropped(weight, crop, torch.ones(crop.box, crop.box)))
+        return data, factor.square()
+    return torch.fft.rfft2(crop.large * _cropped(data, crop), norm="ortho"), _smooth(_cropped(factor.square(), crop))
 
 
-def _inside(crop: Crop) -> Tensor:
-    """Rows of the large box, origin in the corner, that the small one keeps."""
+def _cropped(spectrum: Tensor, crop: Crop) -> Tensor:
+    """(V, large, large//2+1) -> its real image near the origin, (V, box, box), origin in the corner."""
     half = crop.box // 2
-    return torch.cat([torch.arange(crop.box - half), torch.arange(crop.large - half, crop.large)])
+    inside = torch.cat([torch.arange(crop.box - half), torch.arange(crop.large - half, crop.large)])
+    image: Tensor = torch.fft.irfft(torch.fft.ifft(spectrum, dim=-2)[:, inside], n=crop.large)[..., inside]
+    return image
 
 
-def _cropped(weight: Tensor, crop: Crop, window: Tensor) -> tuple[Tensor, Tensor]:
-    """What a crop to a window (box, box) makes of W: for the signal (P, box, box//2+1), and for the variance of the noise, summed over P.
+def _smooth(kernel: Tensor) -> Tensor:
+    """W (V, box, box//2+1) of a cropped kernel (V, box, box): smooth within a shell, as noise makes it.
+
+    Where the CTF crosses zero, a sharp W would be divided into noise that the crop has carried there.
+    """
+    lag = torch.fft.fftfreq(kernel.shape[-1]).abs()
+    weight: Tensor = torch.fft.rfft2(kernel * ((1 - lag)[:, None] * (1 - lag))).real.clamp_min(0)
+    return weight
+
+
+def _whole_shells(total: Tensor, crop: Crop) -> Tensor:
+    """By what a smooth W is to be multiplied so that the mean of a shell is right, too, (F, shells).
 
     W is a convolution. Of a particle that fills the middle of the box it moves nothing beyond the border, so in the mean of a
-    shell the signal sees all lags up to half a box as they are. Within a shell W is smooth, as noise makes it: where the CTF
-    crosses zero, a sharp W would be divided into noise that the crop has carried there.
+    shell the signal sees all lags up to half a box as they are.
+
+    Parameters
+    ----------
+    total : (F, large, large//2+1) Σ (CTF·d·a)² of the particles
     """
-    inside = _inside(crop)
-    kernel = torch.fft.irfft2(weight, s=(crop.large, crop.large))
-    near = kernel[:, inside][:, :, inside]
-    lag = torch.fft.fftfreq(crop.box).abs()
-    whole = torch.fft.rfft2(near).real.clamp_min(0)
-    smooth = torch.fft.rfft2(near * ((1 - lag)[:, None] * (1 - lag))).real.clamp_min(0)
+    kernel = _cropped(total, crop)
     shell = (half_plane_frequency(crop.box, 1 / crop.box).norm(dim=-1)).round().long()
-    ratio = shell_mean(whole.sum(0), shell) / shell_mean(smooth.sum(0), shell).clamp_min(1e-30)
-    return smooth * ratio[shell], windowed_variance(kernel.sum(0, keepdim=True), window)
+    both = zip(torch.fft.rfft2(kernel).real.clamp_min(0), _smooth(kernel), strict=True)
+    return torch.stack([shell_mean(whole, shell) / shell_mean(smooth, shell).clamp_min(1e-30) for whole, smooth in both])
 
 
 def windowed_variance(kernel: Tensor, window: Tensor) -> Tensor:
@@ -166,28 +162,42 @@ def _from_views(
     dataset: Dataset,
     particles: NDArray[np.int64],
     views: Views,
-    box: int,
+    crop: Crop,
     pixel_size_angstrom: float,
     radius: int,
-    read_tilt: Callable[[int, NDArray[np.int64]], Modulated],
+    window: Tensor,
+    read: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]],
     anchor_angstrom: NDArray[np.float64],
 ) -> Statistics:
-    """Fill the lists tilt by tilt; ``read_tilt(tilt, seen)`` returns the images of the particles seen there."""
+    """Fill the lists particle by particle.
+
+    Parameters
+    ----------
+    window : what the images were multiplied with in real space
+    read : (particle, tilts in which it is seen (V,), CTF·d·a (V, large, large//2+1)) -> D and W, (V, box, box//2+1)
+    """
     samples = half_plane(radius)
-    column, row = samples[:, 0], samples[:, 1] % box
-    n_tilts = len(views.rotation)
-    data = torch.zeros((len(particles), len(samples), n_tilts), dtype=torch.complex64)
+    at = (samples[:, 1] % crop.box) * (crop.box // 2 + 1) + samples[:, 0]
+    frequency = half_plane_frequency(crop.large, pixel_size_angstrom)
+    shape = (-1, *frequency.shape[:2])
+    transfer = transfer_by_particle(views, frequency.reshape(-1, 2))
+    data = torch.zeros((len(particles), len(samples), len(views.rotation)), dtype=torch.complex64)
     weight = torch.zeros(data.shape, dtype=torch.float32)
-    noise = torch.zeros((len(samples), n_tilts), dtype=torch.float64)
-    for tilt in range(n_tilts):
-        if views.scale[tilt] == 0:
+    total = torch.zeros((len(views.rotation), *frequency.shape[:2]), dtype=torch.float32)
+    for particle, visible in enumerate(views.visible & (views.scale != 0)):
+        tilts = visible.nonzero()[:, 0]
+        if len(tilts) == 0:
             continue
-        seen = np.flatnonzero(views.visible[:, tilt].numpy())
-        if len(seen):
-            found = read_tilt(tilt, seen)
-            data[seen, :, tilt] = found.data[:, row, column]
-            weight[seen, :, tilt] = found.weight[:, row, column]
-            noise[:, tilt] = found.noise[:, row, column].sum(0)
+        factor = transfer(particle, tilts).reshape(shape)
+        images, weights = read(particle, tilts, factor)
+        data[particle, :, tilts] = images.flatten(1)[:, at].T
+        weight[particle, :, tilts] = weights.flatten(1)[:, at].T
+        total[tilts] += factor.square()
+    if crop.box == crop.large:
+        noise = total * window.square().mean()
+    else:
+        noise = windowed_variance(torch.fft.irfft2(total, s=(crop.large, crop.large)), window)
+        weight *= _whole_shells(total, crop).T[shells(samples)]
     return Statistics(
         particles=particles,
         samples=samples,
@@ -196,9 +206,9 @@ def _from_views(
         weight=weight.flatten(1),
         frame=torch.eye(3, dtype=torch.float64).expand(len(particles), 3, 3),
         anchor_angstrom=torch.from_numpy(anchor_angstrom),
-        box=box,
+        box=crop.box,
         pixel_size_angstrom=pixel_size_angstrom,
-        noise_share=_noise_share(samples, noise, weight.sum(0)),
+        noise_share=_noise_share(samples, noise.flatten(1)[:, at].T.double(), weight.sum(0)),
     )
 
 
@@ -208,10 +218,6 @@ def _noise_share(samples: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
     total = torch.zeros(2, int(shell.max()) + 1, noise.shape[1], dtype=torch.float64)
     total.index_add_(1, shell, torch.stack([noise, weight.double()]))
     return torch.where(total[1] > 0, total[0] / total[1].clamp_min(1e-300), 1)
-
-
-def _rows(views: Views, seen: NDArray[np.int64]) -> Views:
-    return replace(views, defocus_u_angstrom=views.defocus_u_angstrom[seen], defocus_v_angstrom=views.defocus_v_angstrom[seen])
 
 
 def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop, radius: int, max_dose: float | None = None) -> Statistics:
@@ -229,36 +235,21 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
     images = series.images
     if images is None:
         raise ValueError(f"tilt series {series.name} has no tilt images")
+    pixel = series.pixel_size_angstrom * crop.binning
     views = views_of(dataset, particles, half_width_px=0.5 * crop.box * crop.binning, max_dose=max_dose)
     assert views.centre_px is not None
     centre = views.centre_px
-    frequency = half_plane_frequency(crop.large, series.pixel_size_angstrom * crop.binning)
-    flat = frequency.reshape(-1, 2)
-    aberration = odd_phase_factor(views.optics, flat).conj().reshape(frequency.shape[:2]) if views.optics.odd_zernike else None
-
+    aberration = odd_phase_factor(views.optics, half_plane_frequency(crop.large, pixel)).conj() if views.optics.odd_zernike else None
     # With RELION's crop the border of the box is in the way and is faded; with a larger one it stays outside, and so would a circle's rim.
-    fade = circle_fade(crop.raw) if crop.large == crop.box else None
+    equal = crop.large == crop.box
+    window = circle_fade(crop.raw) if equal else torch.ones(crop.box, crop.box)
 
-    def read_tilt(tilt: int, seen: NDArray[np.int64]) -> Modulated:
-        boxes, position = crop_boxes(images.read(tilt), centre[seen, tilt], crop.raw)
-        spectrum = transform_boxes(boxes if fade is None else soften_circle(boxes, fade), position, crop)
-        if aberration is not None:
-            spectrum = spectrum * aberration
-        factor = transfer(_rows(views, seen), tilt, flat).reshape(len(seen), *frequency.shape[:2])
-        found = modulate(spectrum, factor, crop)
-        return found if fade is None else replace(found, noise=found.noise * fade.square().mean())
+    def read(particle: int, tilts: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        boxes, position = crop_boxes([images.read(tilt) for tilt in tilts.tolist()], centre[particle, tilts], crop.raw)
+        spectrum = transform_boxes(soften_circle(boxes, window) if equal else boxes, position, crop)
+        return modulate(spectrum if aberration is None else spectrum * aberration, factor, crop)
 
-    pixel = series.pixel_size_angstrom * crop.binning
-    return _from_views(
-        dataset,
-        particles,
-        views,
-        crop.box,
-        pixel,
-        radius,
-        read_tilt,
-        table.centre_angstrom[particles],
-    )
+    return _from_views(dataset, particles, views, crop, pixel, radius, window, read, table.centre_angstrom[particles])
 
 
 def from_stacks(dataset: Dataset, particles: NDArray[np.int64], radius: int, max_dose: float | None = None) -> Statistics:
@@ -270,23 +261,21 @@ def from_stacks(dataset: Dataset, particles: NDArray[np.int64], radius: int, max
     box, pixel = stacks.box, stacks.pixel_size_angstrom
     views = views_of(dataset, particles, max_dose=max_dose)
     crop = Crop(box, 2 * box, 2 * box)
-    frequency = half_plane_frequency(crop.large, pixel)
     x, y = torch.arange(box // 2 + 1), torch.fft.fftfreq(box, 1 / box)[:, None]
     centred = torch.polar(torch.ones(()), 2 * math.pi * (box // 2) / box * (x + y))
     images = [torch.from_numpy(stacks.read(int(p))) for p in particles]
+    slot = [torch.from_numpy(np.cumsum(visible[p]) - 1) for p in particles]
     fade = circle_fade(box)
     # RELION blanks stacks outside the inscribed circle unless told otherwise; exact zeros there in every image say that it did.
     blanked = all(bool((image[:, fade == 0] == 0).all()) for image in images)
     window = fade if blanked else torch.ones(box, box)
-    slot = [np.cumsum(visible[p]) - 1 for p in particles]
 
-    def read_tilt(tilt: int, seen: NDArray[np.int64]) -> Modulated:
-        spectrum = torch.fft.rfft2(torch.stack([images[i][slot[i][tilt]] for i in seen]), norm="ortho") * centred
-        factor = transfer(_rows(views, seen), tilt, frequency.reshape(-1, 2)).reshape(len(seen), *frequency.shape[:2])
+    def read(particle: int, tilts: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        spectrum = torch.fft.rfft2(images[particle][slot[particle][tilts]], norm="ortho") * centred
         data = spectrum if stacks.premultiplied else spectrum * factor[:, ::2, ::2]
-        return Modulated(data, *_cropped(factor.square(), crop, window))
+        return data, _smooth(_cropped(factor.square(), crop))
 
-    return _from_views(dataset, particles, views, box, pixel, radius, read_tilt, dataset.particles.position_angstrom[particles])
+    return _from_views(dataset, particles, views, crop, pixel, radius, window, read, dataset.particles.position_angstrom[particles])
 
 
 def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: int) -> Statistics:

@@ -12,7 +12,7 @@ from torch import Tensor
 from tomobayes.fourier import kernels
 from tomobayes.fourier.slices import with_friedel_mates
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
-from tomobayes.imaging.views import Views, odd_phase_factor, transfer
+from tomobayes.imaging.views import Views, odd_phase_factor, transfer_by_particle
 from tomobayes.model import Images, PseudoSubtomogram
 from tomobayes.optics import dose_weight
 
@@ -50,22 +50,19 @@ def modulated_images(images: Images, views: Views, row: int, crop: Crop) -> Modu
     views : of particles of this tilt series; row : which of them
     """
     assert views.centre_px is not None
-    visible = views.visible[row].numpy()
-    pixel = views.pixel_size_angstrom * crop.binning
-    frequency = half_plane_frequency(crop.large, pixel)
-    flat, shape = frequency.reshape(-1, 2), frequency.shape[:2]
+    tilts = views.visible[row].nonzero()[:, 0]
+    frequency = half_plane_frequency(crop.large, views.pixel_size_angstrom * crop.binning)
+    flat, shape = frequency.reshape(-1, 2), (-1, *frequency.shape[:2])
     squared = flat.square().sum(-1)
-    circle = squared.sqrt() * (crop.large * pixel) <= crop.large // 2 + 1e-3
-    aberration = odd_phase_factor(views.optics, flat).conj() if views.optics.odd_zernike else torch.ones(1)
-    data, weight, sampled = [], [], []
-    for tilt in np.flatnonzero(visible):
-        boxes, position = crop_boxes(images.read(int(tilt)), views.centre_px[row : row + 1, tilt], crop.raw)
-        factor = transfer(views, int(tilt), flat)[row]
-        left = dose_weight(squared, views.dose[tilt : tilt + 1].float(), views.b_factor_per_dose)[0]
-        data.append(transform_boxes(boxes, position, crop)[0] * (factor * aberration).reshape(shape))
-        weight.append(factor.square().reshape(shape))
-        sampled.append((circle & (left > LEAST_DOSE_WEIGHT)).reshape(shape))
-    return ModulatedImages(torch.stack(data), torch.stack(weight), torch.stack(sampled), views.rotation[visible], visible, crop)
+    circle = squared.sqrt() * (crop.large * views.pixel_size_angstrom * crop.binning) <= crop.large // 2 + 1e-3
+    boxes, position = crop_boxes([images.read(tilt) for tilt in tilts.tolist()], views.centre_px[row, tilts], crop.raw)
+    factor = transfer_by_particle(views, flat)(row, tilts).reshape(shape)
+    data = transform_boxes(boxes, position, crop) * factor
+    if views.optics.odd_zernike:
+        data = data * odd_phase_factor(views.optics, frequency).conj()
+    left = dose_weight(squared, views.dose[tilts].float(), views.b_factor_per_dose)
+    sampled = (circle & (left > LEAST_DOSE_WEIGHT)).reshape(shape)
+    return ModulatedImages(data, factor.square(), sampled, views.rotation[tilts], views.visible[row].numpy(), crop)
 
 
 def _windowed(modulated: ModulatedImages) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,9 @@ from torch import Tensor
 
 from tomobayes.geometry.projection import depth_angstrom, is_visible, project
 from tomobayes.model import Dataset, Optics
-from tomobayes.optics import ctf_phase, envelope, even_phase, odd_phase
+from tomobayes.optics import ctf_phase, envelope, odd_phase, phase_coefficients, phase_terms
 
-__all__ = ["Views", "odd_phase_factor", "transfer", "views_of"]
+__all__ = ["Views", "odd_phase_factor", "transfer", "transfer_by_particle", "views_of"]
 
 
 @dataclass(frozen=True)
@@ -114,17 +115,26 @@ def transfer(views: Views, tilt: int, frequency: Tensor) -> Tensor:
         views.astigmatism_radians[tilt].to(cast),
         views.phase_shift_radians[tilt].to(cast),
     )
-    if views.optics.even_zernike:
-        phase = phase - even_phase(views.optics.even_zernike, frequency)
-    one = slice(tilt, tilt + 1)
-    decay = envelope(
-        frequency.square().sum(-1),
-        views.dose[one].to(cast),
-        views.b_factor[one].to(cast),
-        views.b_factor_per_dose,
-        views.scale[one].to(cast),
-    )
-    return torch.sin(phase) * decay
+    return torch.sin(phase) * _envelope(views, slice(tilt, tilt + 1), frequency)
+
+
+def transfer_by_particle(views: Views, frequency: Tensor) -> Callable[[int, Tensor], Tensor]:
+    """A function that gives the `transfer` of one particle in some tilts, (V,) -> (V, J); what particles share is computed once."""
+    coefficients = phase_coefficients(
+        views.defocus_u_angstrom, views.defocus_v_angstrom, views.astigmatism_radians, views.phase_shift_radians
+    ).to(frequency)
+    terms, decay = phase_terms(frequency, views.optics), _envelope(views, slice(None), frequency)
+
+    def of(particle: int, tilts: Tensor) -> Tensor:
+        return torch.sin(coefficients[particle, tilts] @ terms).mul_(decay[tilts])
+
+    return of
+
+
+def _envelope(views: Views, tilts: slice, frequency: Tensor) -> Tensor:
+    """a·d(k)·exp(-B k²/4) of some tilts, (F, J)."""
+    dose, b_factor, scale = (value[tilts].to(frequency) for value in (views.dose, views.b_factor, views.scale))
+    return envelope(frequency.square().sum(-1), dose, b_factor, views.b_factor_per_dose, scale)
 
 
 def odd_phase_factor(optics: Optics, frequency: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """The contrast transfer function and everything else that multiplies the signal of a tilt image.
 
 CTF(k) = sin(πλ·Δf(φ)·k² - ½π·Cs·λ³·k⁴ + φ_amp + φ_plate - γ_even(k)): underfocus positive, so bright particles
-have CTF > 0 at low frequency. All functions are torch, broadcast, and differentiable in every floating-point argument.
+have CTF > 0 at low frequency. The argument is linear in the parameters of an image, so that many images are one matrix
+product: coefficients of the images times terms of the frequencies. All functions are torch, broadcast, and differentiable in
+every floating-point argument.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import torch
 from torch import Tensor
 
 from tomobayes.model import Optics
+from tomobayes.optics.aberrations import even_phase
 
-__all__ = ["ctf_phase", "dose_weight", "envelope", "wavelength_angstrom"]
+__all__ = ["ctf_phase", "dose_weight", "envelope", "phase_coefficients", "phase_terms", "wavelength_angstrom"]
 
 
 def wavelength_angstrom(voltage_kv: float) -> float:
@@ -30,7 +33,7 @@ def ctf_phase(
     astigmatism_radians: Tensor,
     phase_shift_radians: Tensor,
 ) -> Tensor:
-    """Argument of the sine of the CTF, without higher-order aberrations.
+    """Argument of the sine of the CTF.
 
     Parameters
     ----------
@@ -42,17 +45,30 @@ def ctf_phase(
     -------
     (..., J) radians; the CTF is its sine
     """
+    images = phase_coefficients(defocus_u_angstrom, defocus_v_angstrom, astigmatism_radians, phase_shift_radians)
+    return (images[..., None, :] @ phase_terms(frequency, optics)).squeeze(-2)
+
+
+def phase_coefficients(
+    defocus_u_angstrom: Tensor, defocus_v_angstrom: Tensor, astigmatism_radians: Tensor, phase_shift_radians: Tensor
+) -> Tensor:
+    """What of the phase differs between images: (...) each -> (..., 5), in the order of `phase_terms`."""
+    difference = 0.5 * (defocus_u_angstrom - defocus_v_angstrom)
+    along = 0.5 * (defocus_u_angstrom + defocus_v_angstrom)
+    cosine, sine = difference * torch.cos(2 * astigmatism_radians), difference * torch.sin(2 * astigmatism_radians)
+    return torch.stack([along, cosine, sine, phase_shift_radians.broadcast_to(along.shape), torch.ones_like(along)], -1)
+
+
+def phase_terms(frequency: Tensor, optics: Optics) -> Tensor:
+    """What of the phase all images share: frequencies (..., J, 2) in 1/Å -> (..., 5, J), factors of defocus, astigmatism, plate and 1."""
     wavelength = wavelength_angstrom(optics.voltage_kv)
     x, y = frequency.unbind(-1)
     squared = x * x + y * y
-    cosine, sine = torch.cos(2 * astigmatism_radians), torch.sin(2 * astigmatism_radians)
-    mean = 0.5 * (defocus_u_angstrom + defocus_v_angstrom)
-    difference = 0.5 * (defocus_u_angstrom - defocus_v_angstrom)
-    along = mean[..., None] * squared
-    across = (difference * cosine)[..., None] * (x * x - y * y) + (difference * sine)[..., None] * (2 * x * y)
     spherical = 0.5 * math.pi * optics.spherical_aberration_mm * 1e7 * wavelength**3
     amplitude = math.atan2(optics.amplitude_contrast, math.sqrt(1 - optics.amplitude_contrast**2))
-    return math.pi * wavelength * (along + across) - spherical * squared * squared + amplitude + phase_shift_radians[..., None]
+    constant = amplitude - spherical * squared * squared - even_phase(optics.even_zernike, frequency)
+    turn = math.pi * wavelength
+    return torch.stack([turn * squared, turn * (x * x - y * y), turn * (2 * x * y), torch.ones_like(x), constant], -2)
 
 
 def dose_weight(frequency_squared: Tensor, dose: Tensor, b_factor_per_dose: float) -> Tensor:
