@@ -10,8 +10,8 @@ import os
 # OpenMP reads this when PyTorch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tomobayes.jobs.parameters import Extract, ImportProject, Info, Mask, Postprocess, Reconstruct, Refine, Simulate
-from tomobayes.jobs.verbs import extract, import_project, info, mask, postprocess, reconstruct, refine, simulate
+from tomobayes.jobs.parameters import Extract, ImportProject, Info, LocalResolution, Mask, Postprocess, Reconstruct, Refine, Simulate
+from tomobayes.jobs.verbs import extract, import_project, info, local_resolution, mask, postprocess, reconstruct, refine, simulate
 from tomobayes.model import BadInput
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Extract",
     "ImportProject",
     "Info",
+    "LocalResolution",
     "Mask",
     "Postprocess",
     "Reconstruct",
@@ -27,6 +28,7 @@ __all__ = [
     "extract",
     "import_project",
     "info",
+    "local_resolution",
     "mask",
     "postprocess",
     "reconstruct",

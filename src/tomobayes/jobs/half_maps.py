@@ -5,13 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 
 from tomobayes.formats.mrc import read_map
+from tomobayes.formats.relion import OptimisationSet, find_optimisation_set, read_optimisation_set
+from tomobayes.jobs.parameters import HalfMapParameters
 from tomobayes.maps.masks import mask_problems
 from tomobayes.model import BadInput, Map, Problem
 
-__all__ = ["find_half_maps", "read_half_maps", "read_mask"]
+__all__ = ["find_half_maps", "half_map_paths", "optimisation_set_of", "read_half_maps", "read_mask"]
 
 _NAMES = ("run_half1_class001_unfil.mrc", "half1.mrc")
 _PIXEL_TOLERANCE = 1e-3
+
+
+def half_map_paths(parameters: HalfMapParameters) -> tuple[Path, Path]:
+    """The two half-maps that were asked for."""
+    if parameters.half1 is not None and parameters.half2 is not None:
+        return parameters.half1, parameters.half2
+    assert parameters.i is not None
+    found = find_half_maps(parameters.i)
+    return parameters.half1 or found[0], parameters.half2 or found[1]
+
+
+def optimisation_set_of(parameters: HalfMapParameters) -> OptimisationSet | None:
+    """The optimisation set that belongs to the half-maps, where their job wrote one."""
+    if parameters.i is None or not parameters.i.is_dir():
+        return None
+    try:
+        return read_optimisation_set(find_optimisation_set(parameters.i))
+    except BadInput:
+        return None
 
 
 def find_half_maps(place: Path) -> tuple[Path, Path]:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from tomobayes.formats.mrc import write_map
-from tomobayes.formats.relion import OptimisationSet, find_optimisation_set, read_optimisation_set, write_optimisation_set
+from tomobayes.formats.relion import write_optimisation_set
 from tomobayes.formats.relion_postprocess import read_mtf, write_postprocess
 from tomobayes.jobs.experiment import symmetry_group
 from tomobayes.jobs.figures import angstrom, half_map_fsc
 from tomobayes.jobs.frame import Context
-from tomobayes.jobs.half_maps import find_half_maps, read_half_maps, read_mask
+from tomobayes.jobs.half_maps import half_map_paths, optimisation_set_of, read_half_maps, read_mask
 from tomobayes.jobs.parameters import Postprocess
 from tomobayes.maps.postprocess import Postprocessed, Sharpening, postprocess
-from tomobayes.model import BadInput, Map, Reference
+from tomobayes.model import Map, Reference
 from tomobayes.report import Axis, Chart, Fact, Finding, Report, Section, Series, format_number, slices_of
 
 __all__ = ["run"]
@@ -29,7 +29,7 @@ _LEAK = 0.1
 
 def run(parameters: Postprocess, context: Context) -> Path:
     """Write postprocess.mrc, postprocess_masked.mrc, postprocess.star, and an optimisation set that names them where ``--i`` has one."""
-    paths = _half_paths(parameters)
+    paths = half_map_paths(parameters)
     half1, half2 = read_half_maps(*paths, parameters.angpix)
     mask = None if parameters.mask is None else read_mask(parameters.mask, half1, paths[0], parameters.angpix)
     order = len(symmetry_group(parameters.sym))
@@ -51,14 +51,6 @@ def run(parameters: Postprocess, context: Context) -> Path:
     _write(folder, context, result, half1.pixel_size_angstrom, paths, parameters)
     context.show(_report(result, half1.pixel_size_angstrom, parameters))
     return folder
-
-
-def _half_paths(parameters: Postprocess) -> tuple[Path, Path]:
-    if parameters.half1 is not None and parameters.half2 is not None:
-        return parameters.half1, parameters.half2
-    assert parameters.i is not None
-    found = find_half_maps(parameters.i)
-    return parameters.half1 or found[0], parameters.half2 or found[1]
 
 
 def _sharpening(parameters: Postprocess, pixel_size_angstrom: float) -> Sharpening:
@@ -85,21 +77,11 @@ def _write(
         context.output(folder / "postprocess_masked.mrc")
     write_postprocess(folder / "postprocess.star", result, files)
     context.output(folder / "postprocess.mrc", folder / "postprocess.star")
-    members = _members(parameters)
+    members = optimisation_set_of(parameters)
     if members is not None:
         reference = Reference(*halves, parameters.mask, folder / "postprocess.star")
         write_optimisation_set(folder / "optimisation_set.star", replace(members, reference=reference))
         context.output(folder / "optimisation_set.star")
-
-
-def _members(parameters: Postprocess) -> OptimisationSet | None:
-    """The optimisation set that belongs to the half-maps, where their job wrote one."""
-    if parameters.i is None or not parameters.i.is_dir():
-        return None
-    try:
-        return read_optimisation_set(find_optimisation_set(parameters.i))
-    except BadInput:
-        return None
 
 
 def _report(result: Postprocessed, pixel_size_angstrom: float, parameters: Postprocess) -> Report:

@@ -9,9 +9,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tomobayes.jobs.parameters import Extract, ImportProject, Info, Mask, Parameters, Postprocess, Reconstruct, Refine, Simulate
+from tomobayes.jobs.parameters import (
+    Extract,
+    ImportProject,
+    Info,
+    LocalResolution,
+    Mask,
+    Parameters,
+    Postprocess,
+    Reconstruct,
+    Refine,
+    Simulate,
+)
+from tomobayes.jobs.parameters.base import JobParameters
 
-__all__ = ["VERBS", "extract", "import_project", "info", "mask", "postprocess", "reconstruct", "refine", "simulate"]
+__all__ = ["VERBS", "extract", "import_project", "info", "local_resolution", "mask", "postprocess", "reconstruct", "refine", "simulate"]
 
 
 def extract(parameters: Extract) -> Path:
@@ -30,6 +42,11 @@ def info(parameters: Info) -> None:
         from tomobayes.jobs.info import run
 
     run(parameters)
+
+
+def local_resolution(parameters: LocalResolution) -> Path:
+    """Measure the resolution around every voxel of two half-maps, and filter their average to it."""
+    return _run("local_resolution", parameters)
 
 
 def mask(parameters: Mask) -> Path:
@@ -66,6 +83,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Refine: refine,
     Mask: mask,
     Postprocess: postprocess,
+    LocalResolution: local_resolution,
 }
 """Every verb on offer, in the order of the help."""
 
@@ -81,7 +99,7 @@ def _imports_kept() -> Iterator[None]:
         gc.enable()
 
 
-def _run(module: str, parameters: Parameters) -> Path:
+def _run(module: str, parameters: JobParameters) -> Path:
     with _imports_kept():
         run = import_module(f"tomobayes.jobs.{module}").run
         from tomobayes.jobs.frame import run_job

@@ -1,5 +1,6 @@
 """What a job shows of its result: typed content, drawn as one page without any other file."""
 
+from tomobayes.report.colours import ColourScale, coloured_slices, coloured_surfaces
 from tomobayes.report.content import Axis, Chart, Directions, Fact, Finding, Item, Level, Report, Section, Series, Slices, Table, Text
 from tomobayes.report.figures import (
     defocus_chart,
@@ -17,6 +18,7 @@ from tomobayes.report.write import render, write_report
 __all__ = [
     "Axis",
     "Chart",
+    "ColourScale",
     "Directions",
     "Fact",
     "Finding",
@@ -28,6 +30,8 @@ __all__ = [
     "Slices",
     "Table",
     "Text",
+    "coloured_slices",
+    "coloured_surfaces",
     "defocus_chart",
     "directions_of",
     "dose_chart",

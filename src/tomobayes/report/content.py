@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Axis",
     "Chart",
+    "ColourBar",
     "Directions",
     "Fact",
     "Finding",
@@ -86,14 +87,32 @@ class Directions:
 
 
 @dataclass(frozen=True)
+class ColourBar:
+    """What colours mean: values from ``low`` to ``high``, evenly along ``colours`` (CSS notation)."""
+
+    label: str
+    unit: str
+    low: float
+    high: float
+    colours: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Slices:
-    """Grey images side by side, each with its label; stored as PNG files named after ``name``."""
+    """Images side by side, each with its label; stored as PNG files named after ``name``.
+
+    Parameters
+    ----------
+    images : label -> (height, width) grey or (height, width, 3) coloured
+    colour_bar : what the colours of coloured images mean
+    """
 
     title: str
     name: str
     images: Mapping[str, NDArray[np.uint8]]
     pixel_size_angstrom: float
     caption: str = ""
+    colour_bar: ColourBar | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Grey images of maps: PNG bytes, and panels with a scale bar for the page."""
+"""Images of maps: PNG bytes, panels with a scale bar for the page, and what their colours mean."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tomobayes.report.content import Slices
+from tomobayes.report.content import ColourBar, Slices
 from tomobayes.report.svg import add, canvas, text, to_text
+from tomobayes.report.ticks import format_number, nice_ticks
 
-__all__ = ["draw_panels", "to_grey", "to_png"]
+__all__ = ["draw_colour_bar", "draw_panels", "to_grey", "to_png"]
 
 SIZE = 300.0
 _BAR_LENGTHS = (10, 20, 50, 100, 200, 500, 1000, 2000)
@@ -27,10 +28,25 @@ def to_grey(image: NDArray[np.floating], low: float, high: float) -> NDArray[np.
 
 
 def to_png(image: NDArray[np.uint8]) -> bytes:
-    """A grey image as the bytes of a PNG file."""
+    """A grey (height, width) or coloured (height, width, 3) image as the bytes of a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def draw_colour_bar(bar: ColourBar) -> str:
+    """The colours from left to right with some of their values, as SVG markup."""
+    width, height, margin, top = 560.0, 42.0, 24.0, 4.0
+    drawing = canvas(width, height, f"{bar.label}, {bar.unit}")
+    gradient = add(drawing, "linearGradient", id=f"colours-{len(bar.colours)}")
+    for index, colour in enumerate(bar.colours):
+        add(gradient, "stop", offset=index / (len(bar.colours) - 1), stop_color=colour)
+    add(drawing, "rect", x=margin, y=top, width=width - 2 * margin, height=13, rx=2, fill=f"url(#colours-{len(bar.colours)})")
+    for value in nice_ticks(bar.low, bar.high, 7):
+        x = margin + (width - 2 * margin) * (value - bar.low) / max(bar.high - bar.low, 1e-9)
+        add(drawing, "line", "tick", x1=x, x2=x, y1=top + 13, y2=top + 18)
+        text(drawing, f"{format_number(value)} {bar.unit}", x, top + 32, "tick-label", "middle")
+    return to_text(drawing)
 
 
 def draw_panels(slices: Slices) -> list[tuple[str, str]]:

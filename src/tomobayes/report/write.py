@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tomobayes.formats.atomic import atomic_path
 from tomobayes.report.chart import N_COLOURS, draw_chart
 from tomobayes.report.content import Chart, Directions, Item, Report, Section, Slices, image_name, to_json
-from tomobayes.report.pictures import draw_panels, to_png
+from tomobayes.report.pictures import draw_colour_bar, draw_panels, to_png
 from tomobayes.report.sphere import draw_directions
 from tomobayes.report.ticks import format_number
 
@@ -50,7 +50,7 @@ def _drawn(item: Item) -> dict[str, object]:
     if isinstance(item, Directions):
         return drawn | {"svg": draw_directions(item)}
     if isinstance(item, Slices):
-        return drawn | {"panels": draw_panels(item)}
+        return drawn | {"panels": draw_panels(item), "colour_bar": item.colour_bar and draw_colour_bar(item.colour_bar)}
     return drawn
 
 

@@ -2,9 +2,11 @@
 
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
 from tomobayes.jobs.parameters.extract import Extract
+from tomobayes.jobs.parameters.half_maps import HalfMapParameters
 from tomobayes.jobs.parameters.images import ImageParameters
 from tomobayes.jobs.parameters.import_project import ImportProject
 from tomobayes.jobs.parameters.info import Info
+from tomobayes.jobs.parameters.local_resolution import LocalResolution
 from tomobayes.jobs.parameters.mask import Mask
 from tomobayes.jobs.parameters.postprocess import Postprocess
 from tomobayes.jobs.parameters.reconstruct import Reconstruct
@@ -13,10 +15,12 @@ from tomobayes.jobs.parameters.simulate import Simulate
 
 __all__ = [
     "Extract",
+    "HalfMapParameters",
     "ImageParameters",
     "ImportProject",
     "Info",
     "JobParameters",
+    "LocalResolution",
     "Mask",
     "Parameters",
     "Postprocess",
