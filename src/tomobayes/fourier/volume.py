@@ -72,36 +72,43 @@ def gridding_correction(box: int, padding: int, dtype: torch.dtype = torch.float
     return (line[:, None, None] * line[:, None] * line).to(dtype)
 
 
-def _centred_rows(extent: int, padded: int) -> Tensor:
-    return torch.arange(-extent, extent + 1) % padded
+def _wrapped(first: int, count: int, padded: int, device: torch.device) -> Tensor:
+    """Where ``count`` indices from ``first`` on, negative ones included, lie on an axis with the origin in the corner."""
+    return torch.arange(first, first + count, device=device) % padded
+
+
+def _spread(values: Tensor, axis: int, places: Tensor, padded: int) -> Tensor:
+    """The values at some places of an axis that is otherwise zero."""
+    shape = [*values.shape[:axis], padded, *values.shape[axis + 1 :]]
+    return values.new_zeros(shape).index_copy_(axis, places, values)
 
 
 def from_map(volume: Tensor, radius: int | None = None) -> FourierVolume:
-    """Transform a real map (n, n, n) for slice extraction: gridding-corrected, zero-padded, cropped to ``radius``."""
+    """Transform a real map (n, n, n) for slice extraction: gridding-corrected, zero-padded, cropped to ``radius``.
+
+    Axis by axis: what is beyond the radius is dropped before the next axis is padded.
+    """
     box = volume.shape[0]
     radius = box // 2 - 1 if radius is None else radius
-    extent = half_extent(radius)
-    padded = PADDING * box
-    start = padded // 2 - box // 2
-    inside = slice(start, start + box)
-    room = volume.new_zeros((padded,) * 3)
-    room[inside, inside, inside] = volume / gridding_correction(box, PADDING, volume.dtype, volume.device)
-    rows = _centred_rows(extent, padded)
-    spectrum = torch.fft.rfftn(torch.fft.ifftshift(room))[rows][:, rows][:, :, : extent + 1]
-    return FourierVolume((spectrum / box).contiguous(), box, radius)
+    extent, padded = half_extent(radius), PADDING * box
+    inside = _wrapped(-(box // 2), box, padded, volume.device)
+    rows = _wrapped(-extent, 2 * extent + 1, padded, volume.device)
+    sharp = volume / gridding_correction(box, PADDING, volume.dtype, volume.device) / box
+    spectrum = torch.fft.rfft(_spread(sharp, 2, inside, padded))[..., : extent + 1]
+    for axis in (1, 0):
+        spectrum = torch.fft.fft(_spread(spectrum, axis, inside, padded), dim=axis).index_select(axis, rows)
+    return FourierVolume(spectrum.contiguous(), box, radius)
 
 
 def to_map(data: Tensor, box: int) -> Tensor:
     """Adjoint direction of from_map: half transform -> real map (n, n, n), cropped and divided by the gridding attenuation."""
-    extent = data.shape[-1] - 1
-    padded = PADDING * box
-    rows = _centred_rows(extent, padded)
-    spectrum = data.new_zeros((padded, padded, padded // 2 + 1))
-    spectrum[rows[:, None], rows[None, :], : extent + 1] = data * box
-    room = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(padded,) * 3))
-    start = padded // 2 - box // 2
-    inside = room[start : start + box, start : start + box, start : start + box]
-    corrected: Tensor = inside / gridding_correction(box, PADDING, inside.dtype, inside.device)
+    extent, padded = data.shape[-1] - 1, PADDING * box
+    inside = _wrapped(-(box // 2), box, padded, data.device)
+    rows = _wrapped(-extent, 2 * extent + 1, padded, data.device)
+    for axis in (0, 1):
+        data = torch.fft.ifft(_spread(data, axis, rows, padded), dim=axis).index_select(axis, inside)
+    blunt = torch.fft.irfft(data, n=padded).index_select(2, inside)
+    corrected: Tensor = blunt * box / gridding_correction(box, PADDING, blunt.dtype, blunt.device)
     return corrected
 
 

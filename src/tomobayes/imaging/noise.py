@@ -51,7 +51,10 @@ def residual_sums(statistics: Statistics, residual_power: Tensor) -> NoiseSums:
 
 def signal_free_sums(statistics: Statistics) -> NoiseSums:
     """The sums under V = 0: where to start, since single images are nearly all noise."""
-    return residual_sums(statistics, statistics.data.abs().square())
+    power = torch.zeros(2 * statistics.data.shape[1], device=statistics.data.device)
+    for row in torch.view_as_real(statistics.data).flatten(1):  # one particle at a time stays in the cache
+        power.addcmul_(row, row)
+    return residual_sums(statistics, power.reshape(-1, 2).sum(1))
 
 
 def spectrum(sums: NoiseSums) -> Tensor:
