@@ -52,8 +52,8 @@ def insert(values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor, p
     """Adjoint of extract for (O, Q) complex values and real weights: two half volumes (2c+1, 2c+1, c+1)."""
     flipped, corners = _corners(rotations, points, padding, extent)
     shape = (2 * extent + 1, 2 * extent + 1, extent + 1)
-    data = torch.zeros(shape, dtype=values.dtype).flatten()
-    total = torch.zeros(shape, dtype=weights.dtype).flatten()
+    data = values.new_zeros(shape).flatten()
+    total = weights.new_zeros(shape).flatten()
     upper = torch.where(flipped, values.conj(), values)
     for corner in corners:
         data.index_put_((corner.index,), upper * corner.weight, accumulate=True)
@@ -66,7 +66,7 @@ def rotation_gradient(gradient: Tensor, volume: Tensor, rotations: Tensor, point
     flipped, corners = _corners(rotations, points, padding, volume.shape[-1] - 1)
     flat = volume.flatten()
     upper = torch.where(flipped, gradient.conj(), gradient)
-    by_place = torch.zeros((*flipped.shape, 3), dtype=rotations.dtype)
+    by_place = rotations.new_zeros((*flipped.shape, 3))
     for corner in corners:
         agreement = (upper.conj() * flat[corner.index]).real
         by_place += agreement[..., None] * torch.stack(corner.slope, -1)
