@@ -124,7 +124,7 @@ class Gatherer:
         if key in self._kept:
             return self._kept[key]
         statistics = gather(self._dataset, portion.particles, self._source, self._radius)
-        size = statistics.data.numel() * 12
+        size = sum(kept.nbytes for kept in (statistics.data, statistics.weight, statistics.multiplicity) if kept is not None)
         if size <= self._budget:
             self._budget -= size
             self._kept[key] = statistics

@@ -98,11 +98,12 @@ class Context:
         """Name files that other jobs may take."""
         self._opened.outputs.extend(path for path in paths if path not in self._opened.outputs)
 
-    def save(self, number: int, state: object) -> None:
-        """Keep a state to go on from, then stop if RELION's GUI asked the job to."""
-        save_checkpoint(self.folder, number, state)
+    def save(self, number: int, state: object) -> Path:
+        """Keep a state to go on from, then stop if RELION's GUI asked the job to; give its file."""
+        path = save_checkpoint(self.folder, number, state)
         if abort_requested(self.folder):
             raise KeyboardInterrupt
+        return path
 
     def last_state(self, classes: Sequence[type]) -> Any:
         """The newest state of a continued job, built of the given dataclasses; None where there is none."""

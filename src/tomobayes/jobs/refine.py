@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from tomobayes.compute.executors import InProcess
 from tomobayes.compute.threads import use_threads
-from tomobayes.imaging.gathering import Gatherer, Portion, folds_for, portions
-from tomobayes.inference.expectation import PoseEstimates
-from tomobayes.inference.refinement import Record, Settings, State, initial_state, refine
+from tomobayes.imaging.gathering import folds_for, portions
+from tomobayes.inference.refinement import Settings, State, initial_state, refine
 from tomobayes.jobs.describe import unoriented
+from tomobayes.jobs.execution import Execution, execution
 from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
 from tomobayes.jobs.frame import Context
+from tomobayes.jobs.handles import STATE_CLASSES
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import Refine
 from tomobayes.jobs.references import check_fits, read_references, solvent_mask
 from tomobayes.jobs.refine_files import write_iteration, write_result
 from tomobayes.jobs.refine_report import iteration_sentence, refinement_report
-from tomobayes.maps.fsc import FscCurves
 from tomobayes.model import BadInput, Map, Problem
 
 __all__ = ["run"]
 
-STATE_CLASSES = (State, Record, FscCurves, PoseEstimates)
 OFFSET_RANGE_PX = 5.0
 
 
@@ -50,7 +48,8 @@ def run(parameters: Refine, context: Context) -> Path:
     folder = context.open([*task.experiment.inputs, *(parameters.references or ()), parameters.mask])
     for sentence in _plan_sentences(task):
         context.log.say(sentence)
-    state = _finished(task, context)
+    with execution(parameters, task.experiment, folder, _cache(parameters, task.plan), task.threads, context.log) as running:
+        state = _finished(task, running, context)
     context.output(*write_result(folder, task.experiment, task.settings, state, parameters.mask))
     context.show(refinement_report(task.experiment, task.settings, state, task.dealt))
     return folder
@@ -86,6 +85,10 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
         relion4_likelihood=parameters.likelihood == "relion4",
     )
     return _Task(experiment, dealt, settings, references, plan, threads)
+
+
+def _cache(parameters: Refine, plan: MemoryPlan) -> float:
+    return plan.budget if parameters.cache_bytes is None else min(plan.budget, parameters.cache_bytes)
 
 
 def _check_poses(parameters: Refine, experiment: Experiment) -> None:
@@ -125,38 +128,33 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
         yield "the particles had no half-sets: they were dealt to two, neighbours together"
 
 
-def _finished(task: _Task, context: Context) -> State:
+def _finished(task: _Task, running: Execution, context: Context) -> State:
     """The last state of the refinement from where it stands; each one is written, shown and saved."""
     experiment, settings = task.experiment, task.settings
     particles = experiment.dataset.particles
     count = int(experiment.usable.sum())
     parts = portions(experiment.dataset, experiment.usable, task.plan.portion, folds_for(count // 2))
-    gather = Gatherer(experiment.dataset, experiment.source, settings.largest_radius, task.plan.budget)
-    executor = InProcess()
+    gather, executor = running.gather, running.executor
     state: State | None = context.last_state(STATE_CLASSES)
     if state is None:
         with context.log.steps("First noise spectra and references", count) as step:
-            executor.done = _counting(step)
+            running.tell(step)
             references = None if task.references is None else _tensors(task.references)
             state = initial_state(particles, parts, gather, settings, references, executor)
         _tell_set_aside(experiment, state, {}, context)
-        context.save(0, state)
+        running.keeps(state, context.save(0, state))
     following = refine(particles, parts, gather, state, settings, executor)
     while not state.converged and state.iteration < settings.max_iterations:
         before = state.set_aside
         with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
-            executor.done = _counting(step)
+            running.tell(step)
             state = next(following)
         _tell_set_aside(experiment, state, before, context)
         context.log.say(iteration_sentence(state.history[-1]))
         write_iteration(context.folder, experiment, settings, state)
         context.show(refinement_report(experiment, settings, state, task.dealt))
-        context.save(state.iteration, state)
+        running.keeps(state, context.save(state.iteration, state))
     return state
-
-
-def _counting(step: Callable[[float], None]) -> Callable[[Portion], None]:
-    return lambda part: step(len(part.particles))
 
 
 def _tell_set_aside(experiment: Experiment, state: State, before: Mapping[int, str], context: Context) -> None:

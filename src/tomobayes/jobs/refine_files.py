@@ -20,16 +20,22 @@ from tomobayes.maps.filters import low_pass
 from tomobayes.maps.spectra import shell_counts, shell_sum, transform
 from tomobayes.model import Dataset, Map, Reference
 
-__all__ = ["final_maps", "refined", "write_iteration", "write_result"]
+__all__ = ["final_maps", "refined", "taking_part", "write_iteration", "write_result"]
 
 Columns = dict[str, ArrayLike]
 Float = NDArray[np.float64]
 
 
+def taking_part(experiment: Experiment, state: State) -> NDArray[np.bool_]:
+    """(P,) which particles the maps of a state are made of."""
+    part: NDArray[np.bool_] = experiment.usable & ~np.isin(experiment.dataset.particles.tilt_series, list(state.set_aside))
+    return part
+
+
 def refined(experiment: Experiment, state: State) -> tuple[Dataset, Columns]:
     """The data set with a state's poses, and result columns of the particles (zero where they took no part)."""
     particles = with_poses(experiment.dataset.particles, state.rotation.numpy(), state.centre_angstrom.numpy())
-    particles = replace(particles, class_number=np.where(experiment.usable, 1, particles.class_number))
+    particles = replace(particles, class_number=np.where(taking_part(experiment, state), 1, particles.class_number))
     found = state.estimates
     assert found is not None
     columns: Columns = {

@@ -8,7 +8,7 @@ from tomobayes.inference.refinement import Record, Settings, State
 from tomobayes.jobs.describe import data_section
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.figures import angstrom, experiment_findings, half_map_fsc
-from tomobayes.jobs.refine_files import final_maps
+from tomobayes.jobs.refine_files import final_maps, taking_part
 from tomobayes.model import Map
 from tomobayes.report import Fact, Finding, Item, Report, Section, directions_of, format_number, histogram_chart, iteration_chart, slices_of
 
@@ -33,7 +33,7 @@ def refinement_report(experiment: Experiment, settings: Settings, state: State, 
     facts = [
         Fact("Resolution (FSC 0.143)", angstrom(last.resolution_angstrom)),
         Fact("At FSC 0.5", angstrom(state.fsc.resolution_angstrom(0.5))),
-        Fact("Particles", f"{int(experiment.usable.sum())}"),
+        Fact("Particles", f"{int(taking_part(experiment, state).sum())}"),
         Fact("Poses known to", f"{format_number(last.sigma_rotation, 2)}°, {format_number(last.sigma_shift_angstrom, 2)} Å"),
         Fact("Box", f"{settings.box} px of {settings.pixel_size_angstrom:g} Å"),
         Fact("Iterations", f"{state.iteration}"),
@@ -50,7 +50,7 @@ def refinement_report(experiment: Experiment, settings: Settings, state: State, 
 
 
 def _poses(experiment: Experiment, state: State) -> list[Item]:
-    usable, found = experiment.usable, state.estimates
+    usable, found = taking_part(experiment, state), state.estimates
     assert found is not None
     moved = state.centre_angstrom.numpy() - experiment.dataset.particles.position_angstrom
     return [
@@ -81,6 +81,12 @@ def _convergence(history: tuple[Record, ...]) -> list[Item]:
 def _findings(experiment: Experiment, settings: Settings, state: State, dealt: bool) -> list[Finding]:
     last = state.history[-1]
     found = experiment_findings(experiment, dealt)
+    for index, why in state.set_aside.items():
+        series, lost = experiment.dataset.tilt_series[index].name, experiment.dataset.particles.tilt_series == index
+        sentence = (
+            f"Tilt series {series} failed three times and is set aside with its {int((lost & experiment.usable).sum())} particles: {why}"
+        )
+        found.append(Finding("warning", sentence))
     if state.converged and state.iteration >= settings.max_iterations:
         found.append(Finding("warning", "The refinement ran out of iterations before it converged: give more with --max-iter."))
     elif state.converged:

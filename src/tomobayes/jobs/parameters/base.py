@@ -38,6 +38,9 @@ class JobParameters(Parameters):
     free_to_change: ClassVar[frozenset[str]] = frozenset({"o", "overwrite", "continue_", "j"})
     """Options that change nothing about the result, so that a continued job may be given other ones."""
 
+    not_recorded: ClassVar[frozenset[str]] = frozenset({"o", "overwrite", "continue_"})
+    """Options of this run only, which a continued job does not remember."""
+
     o: Annotated[Path | None, _Last] = Field(
         None, description="Output folder. Without it: the next TYPE/jobNNN of the project in the current folder."
     )
@@ -60,8 +63,8 @@ class JobParameters(Parameters):
         return False
 
     def recorded(self) -> Mapping[str, str | int | float | bool | Sequence[str | int | float | bool]]:
-        """What job.toml keeps: every option that was set or has a default, but not how the folder is treated."""
-        return self.model_dump(mode="json", exclude_none=True, exclude={"o", "overwrite", "continue_"})
+        """What job.toml keeps: every option that was set or has a default, but not those of one run only."""
+        return self.model_dump(mode="json", exclude_none=True, exclude=set(self.not_recorded))
 
     def command(self) -> str:
         """The command line that asks for the same."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat
 
-from tomobayes.jobs.parameters.base import JobParameters
+from tomobayes.jobs.parameters.compute import ComputeParameters
 from tomobayes.jobs.parameters.images import ImageParameters
 
 __all__ = ["Reconstruct"]
 
 
-class Reconstruct(ImageParameters, JobParameters):
+class Reconstruct(ImageParameters, ComputeParameters):
     """Half-maps from the poses that the particles have."""
 
     verb: ClassVar[str] = "reconstruct"
@@ -23,4 +23,3 @@ class Reconstruct(ImageParameters, JobParameters):
         None, description="Diameter (Å) of the particle, for the mask of the FSC and for half-sets where there are none."
     )
     random_seed: NonNegativeInt = Field(0, description="Seed of the half-sets where there are none.")
-    j: PositiveInt | None = Field(None, description="Threads; without it, all cores.")

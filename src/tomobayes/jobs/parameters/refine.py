@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from tomobayes.jobs.parameters.base import JobParameters
+from tomobayes.jobs.parameters.compute import ComputeParameters
 from tomobayes.jobs.parameters.images import ImageParameters
 
 __all__ = ["Refine"]
 
 
-class Refine(ImageParameters, JobParameters):
+class Refine(ImageParameters, ComputeParameters):
     """Poses, half-maps and their resolution, from coarse to fine, until nothing improves."""
 
     verb: ClassVar[str] = "refine"
@@ -43,7 +43,6 @@ class Refine(ImageParameters, JobParameters):
         "exact", description="Likelihood of pseudo-subtomograms; relion4: with every voxel weighed by its mean CTF² once more."
     )
     random_seed: NonNegativeInt = Field(0, description="Seed of the half-sets where there are none.")
-    j: PositiveInt | None = Field(None, description="Threads; without it, all cores.")
 
     @model_validator(mode="after")
     def _one_reference_or_two(self) -> Refine:

@@ -1,0 +1,72 @@
+"""What the tasks of a job run on: this process, workers of this machine, or those of a scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tomobayes.compute.executors import InProcess
+from tomobayes.compute.workers import OnWorkers, connect, local_workers
+from tomobayes.imaging.gathering import Gatherer
+from tomobayes.jobs.experiment import Experiment
+from tomobayes.jobs.handles import Images, Shelf, digest
+from tomobayes.jobs.log import Log
+from tomobayes.jobs.parameters import Reconstruct, Refine
+
+__all__ = ["Execution", "execution"]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An executor, how images are gathered, and whom to tell where a state was saved."""
+
+    executor: InProcess | OnWorkers
+    gather: Gatherer
+    keeps: Callable[[object, Path], None]
+
+    def tell(self, step: Callable[[float], None]) -> None:
+        """Count the particles of finished portions with ``step``."""
+        self.executor.done = lambda part: step(len(part.particles))
+
+
+@contextmanager
+def execution(
+    parameters: Reconstruct | Refine, experiment: Experiment, folder: Path, cache_bytes: float, threads: int, log: Log
+) -> Iterator[Execution]:
+    """Everything ready to run tasks; workers end when the block does.
+
+    Parameters
+    ----------
+    folder : of the job; workers find there what tasks share
+    cache_bytes : for images that are kept, of all processes together
+    threads : of each process
+    """
+    source, radius = experiment.source, experiment.source.box // 2 - 1
+    gather = Gatherer(experiment.dataset, source, radius, cache_bytes)
+    if parameters.scheduler is not None:
+        wanted = connect(parameters.scheduler)
+    elif parameters.workers is not None:
+        wanted = local_workers(parameters.workers)
+    else:
+        yield Execution(InProcess(), gather, lambda state, path: None)
+        return
+    with ExitStack() as stack:
+        client = stack.enter_context(wanted)
+        count = len(client.scheduler_info(n_workers=-1)["workers"])
+        log.say(f"{count} workers of {threads} threads each")
+        files = (parameters.i if parameters.i and parameters.i.is_file() else None, *experiment.inputs)
+        images = Images(
+            members=parameters.members,
+            ignore_stored=parameters.images == "series",
+            directory=Path.cwd(),
+            files=files,
+            content=digest(files),
+            source=source,
+            radius=radius,
+            cache_bytes=cache_bytes / count,
+        )
+        shelf = Shelf(folder, images, experiment.dataset.particles, gather)
+        stack.callback(shelf.clear)
+        yield Execution(OnWorkers(client, shelf, threads), gather, shelf.keeps)
