@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fundamental_domain", "point_group"]
+__all__ = ["fundamental_domain", "lattice_rotations", "point_group", "representatives"]
 
 Float = NDArray[np.float64]
 
@@ -72,6 +72,28 @@ def fundamental_domain(rotations: Float, group: Float) -> NDArray[np.bool_]:
     mates = np.einsum("gij,kj->gik", group, _about(np.array(_GENERIC_ROTATION_VECTOR)))
     closeness = rotations.reshape(-1, 9) @ mates.transpose(0, 2, 1).reshape(-1, 9).T
     return np.asarray(closeness[:, 0] >= closeness.max(1) - 1e-9)
+
+
+def lattice_rotations(group: Float) -> Float:
+    """Rotations of a group that map a cubic grid onto itself, (G, 3, 3) -> (H, 3, 3): 24 of O, 12 of I1 and I2, 2 of C6, 1 of T.
+
+    Applied to values on such a grid they only exchange them: nothing has to be interpolated.
+    """
+    whole = np.abs(group - np.rint(group)).max((1, 2)) < 1e-9
+    return np.asarray(np.rint(group[whole]))
+
+
+def representatives(group: Float, subgroup: Float) -> Float:
+    """One rotation r of each left coset r·H, identity first, (G, 3, 3) and (H, 3, 3) -> (G/H, 3, 3).
+
+    Every rotation of the group is r·h for one r and one h of the subgroup.
+    """
+    chosen: list[Float] = []
+    for rotation in group:
+        steps = np.einsum("rji,jk->rik", np.array(chosen).reshape(-1, 3, 3), rotation)
+        if not (np.abs(steps[:, None] - subgroup).max((2, 3)) < 1e-6).any():
+            chosen.append(rotation)
+    return np.stack(chosen)
 
 
 def _about(axis: Float, angle: float | None = None) -> Float:
