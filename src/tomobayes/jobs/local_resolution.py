@@ -23,10 +23,10 @@ from tomobayes.report import format_number
 
 __all__ = ["run"]
 
-BYTES_PER_VOXEL = 180
+BYTES_PER_VOXEL = 240
 """At the worst moment, a band near Nyquist."""
 
-BYTES_OF_PROGRAM = 4e8
+BYTES_OF_PROGRAM = 4.3e8
 
 
 def run(parameters: LocalResolution, context: Context) -> Path:
