@@ -97,10 +97,13 @@ def modulate(spectrum: Tensor, factor: Tensor, crop: Crop) -> tuple[Tensor, Tens
 
 def _cropped(spectrum: Tensor, crop: Crop) -> Tensor:
     """(V, large, large//2+1) -> its real image near the origin, (V, box, box), origin in the corner."""
+    rows = _near_origin(torch.fft.ifft(spectrum, dim=-2), -2, crop)
+    return _near_origin(torch.fft.irfft(rows, n=crop.large), -1, crop)
+
+
+def _near_origin(values: Tensor, axis: int, crop: Crop) -> Tensor:
     half = crop.box // 2
-    inside = torch.cat([torch.arange(crop.box - half), torch.arange(crop.large - half, crop.large)])
-    image: Tensor = torch.fft.irfft(torch.fft.ifft(spectrum, dim=-2)[:, inside], n=crop.large)[..., inside]
-    return image
+    return torch.cat([values.narrow(axis, 0, crop.box - half), values.narrow(axis, crop.large - half, half)], axis)
 
 
 def _smooth(kernel: Tensor) -> Tensor:
@@ -190,8 +193,8 @@ def _from_views(
             continue
         factor = transfer(particle, tilts).reshape(shape)
         images, weights = read(particle, tilts, factor)
-        data[particle, :, tilts] = images.flatten(1)[:, at].T
-        weight[particle, :, tilts] = weights.flatten(1)[:, at].T
+        _list(images, tilts, at, data[particle])
+        _list(weights, tilts, at, weight[particle])
         total[tilts] += factor.square()
     if crop.box == crop.large:
         noise = total * window.square().mean()
@@ -210,6 +213,13 @@ def _from_views(
         pixel_size_angstrom=pixel_size_angstrom,
         noise_share=_noise_share(samples, noise.flatten(1)[:, at].T.double(), weight.sum(0)),
     )
+
+
+def _list(planes: Tensor, tilts: Tensor, at: Tensor, out: Tensor) -> None:
+    """Write the values at some places of images (V, n, n//2+1) to their columns of (J, F), zeros to the others."""
+    every = planes.new_zeros((out.shape[1], planes[0].numel()))
+    every[tilts] = planes.flatten(1)
+    torch.index_select(every.T.contiguous(), 0, at, out=out)
 
 
 def _noise_share(samples: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
@@ -238,14 +248,14 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
     pixel = series.pixel_size_angstrom * crop.binning
     views = views_of(dataset, particles, half_width_px=0.5 * crop.box * crop.binning, max_dose=max_dose)
     assert views.centre_px is not None
-    centre = views.centre_px
+    centre, pictures = views.centre_px, [np.asarray(images.read(tilt)) for tilt in range(series.n_tilts)]
     aberration = odd_phase_factor(views.optics, half_plane_frequency(crop.large, pixel)).conj() if views.optics.odd_zernike else None
     # With RELION's crop the border of the box is in the way and is faded; with a larger one it stays outside, and so would a circle's rim.
     equal = crop.large == crop.box
     window = circle_fade(crop.raw) if equal else torch.ones(crop.box, crop.box)
 
     def read(particle: int, tilts: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, position = crop_boxes([images.read(tilt) for tilt in tilts.tolist()], centre[particle, tilts], crop.raw)
+        boxes, position = crop_boxes([pictures[tilt] for tilt in tilts.tolist()], centre[particle, tilts], crop.raw)
         spectrum = transform_boxes(soften_circle(boxes, window) if equal else boxes, position, crop)
         return modulate(spectrum if aberration is None else spectrum * aberration, factor, crop)
 
