@@ -90,7 +90,7 @@ def test_hands_the_optimisation_set_on(tiny, halves):
         path.rename(tiny / path.name)
     assert main(["local-resolution", "--i", "sim", "--o", "here"]) == 0
     members = read_optimisation_set(Path("here"))
-    assert members.particles == Path("sim/particles.star") and members.reference.half1 == Path("sim/half1.mrc")
+    assert members.particles == Path("sim/particles.star").resolve() and members.reference.half1 == Path("sim/half1.mrc").resolve()
 
 
 def problem(words: list[str], capsys) -> str:

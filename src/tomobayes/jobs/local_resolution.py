@@ -23,10 +23,12 @@ from tomobayes.report import format_number
 
 __all__ = ["run"]
 
-BYTES_PER_VOXEL = 240
-"""At the worst moment, a band near Nyquist."""
-
 BYTES_OF_PROGRAM = 4.3e8
+
+BYTES_PER_VOXEL, BYTES_PER_VOXEL_OF_SMALL_MAPS = 110, 170
+"""At the worst moment, a band near Nyquist. The C library keeps what small arrays leave behind, large ones go back to the system."""
+
+SMALL_MAP_BYTES = 32 * 2**20
 
 
 def run(parameters: LocalResolution, context: Context) -> Path:
@@ -60,7 +62,8 @@ def _check_coarsest(coarsest_angstrom: float, half: Map) -> None:
 
 def _memory_plan(box: int) -> str:
     """The plan in words; a job that cannot finish is refused."""
-    needed, available = BYTES_PER_VOXEL * box**3 + BYTES_OF_PROGRAM, available_bytes()
+    per_voxel = BYTES_PER_VOXEL_OF_SMALL_MAPS if 4 * box**3 < SMALL_MAP_BYTES else BYTES_PER_VOXEL
+    needed, available = per_voxel * box**3 + BYTES_OF_PROGRAM, available_bytes()
     if needed > available:
         what = f"this needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are available"
         raise BadInput(Problem(None, "", what, remedy="crop the half-maps to a smaller box"))

@@ -39,7 +39,7 @@ __all__ = ["local_resolution_report"]
 Bool = NDArray[np.bool_]
 
 _PICTURE_PX = 240
-"""Smaller maps are interpolated to this many voxels before they are drawn."""
+"""Smaller maps are interpolated to this many voxels before they are drawn, at most fourfold."""
 
 _WORTH_SAYING = 0.05
 """Share of the particle from which on a remark is made about it."""
@@ -74,7 +74,7 @@ def _pictures(resolution: Map, filtered: Map, inside: Bool, scale: ColourScale) 
     """Cropped to the particle and drawn finely."""
     close = _close_box(inside)
     pixel_size = filtered.pixel_size_angstrom
-    fine = max(close, _PICTURE_PX)
+    fine = max(close, min(_PICTURE_PX, 4 * close))
     density = Map(fourier_resample(crop_or_pad(filtered.data, close), fine), pixel_size * close / fine)
     spread = hat_matrix(grid_positions(close, fine), grid_positions(close, close))
     values = separable(crop_or_pad(resolution.data, close), spread)
