@@ -13,13 +13,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tomobayes.compute.threads import use_threads
+from tomobayes.formats.relion import read_dataset
 from tomobayes.fourier.grids import half_plane
 from tomobayes.fourier.slices import Accumulator, extract_slices
 from tomobayes.fourier.volume import from_map
 from tomobayes.geometry.healpix import rotation_grid
+from tomobayes.imaging.crops import Crop
+from tomobayes.imaging.observation import from_tilt_images
 from tomobayes.inference.likelihood import log_likelihood
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +38,8 @@ def main() -> None:
         print(f"{name:34} {milliseconds:8.1f} ms/Mpixel of wall, {milliseconds * threads:8.1f} core-ms at most")
     for name, speed in comparison_speeds().items():
         print(f"{name:34} {speed:8.1f} GFLOP/s")
+    for name, milliseconds in gathering_times().items():
+        print(f"{name:34} {milliseconds:8.3f} ms/image of wall")
     for name, words in job_commands().items():
         wall, cpu, memory = whole_process(words)
         print(f"{name:34} {cpu:8.1f} CPU s, {wall:6.1f} s of wall, {memory:6.0f} MB at most")
@@ -90,11 +96,29 @@ def comparison_speeds() -> dict[str, float]:
     return speeds
 
 
+def gathering_times() -> dict[str, float]:
+    """Milliseconds from a tilt image to D and W of one particle, on the shared ribosomes."""
+    if (folder := ribosomes()) is None:
+        return {}
+    dataset = read_dataset(folder / "optimisation_set.star")
+    rows = np.flatnonzero(dataset.particles.tilt_series == 0)[:32]
+    scale = 1e3 / (len(rows) * dataset.tilt_series[0].n_tilts)
+    crops = {"images, box 96": Crop(96, 96, 96), "images, box 96 of 160": Crop(96, 160, 160), "images, box 48 of 80": Crop(48, 80, 160)}
+    return {
+        name: scale * fastest(lambda crop=crop: from_tilt_images(dataset, rows, crop, crop.box // 2 - 1)) for name, crop in crops.items()
+    }
+
+
+def ribosomes() -> Path | None:
+    """The folder of the shared ribosomes, where there is one."""
+    folder = Path(os.environ.get("TOMOBAYES_SHARED", ROOT.parent / "shared")) / "data/simulated/ribosome"
+    return folder if folder.is_dir() else None
+
+
 def job_commands() -> dict[str, list[str]]:
     """Jobs on the shared ribosomes."""
-    folder = Path(os.environ.get("TOMOBAYES_SHARED", ROOT.parent / "shared")) / "data/simulated/ribosome"
-    if not folder.is_dir():
-        print(f"no shared data at {folder}: jobs are left out")
+    if (folder := ribosomes()) is None:
+        print("no shared data: jobs are left out")
         return {}
     poses = ["--i", str(folder / "optimisation_set.star"), "--particle-diameter", "270"]
     picked = ["--i", str(folder / "optimisation_set_picked.star"), "--ref", str(folder / "ref_50A_bin2.mrc"), "--particle-diameter", "270"]
