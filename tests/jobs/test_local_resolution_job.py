@@ -52,6 +52,7 @@ def test_pictures_are_coloured_and_explained(halves):
             image = np.asarray(Image.open(Path("here/report", name)))
             assert image.ndim == 3 and image.max() > 100
     assert any("No mask was given" in finding["text"] for finding in content["findings"])
+    assert any("not sharpened" in finding["text"] for finding in content["findings"]) and facts("here")["B factor"] == "0 Å²"
 
 
 def test_python_is_the_command_line(halves):

@@ -67,7 +67,7 @@ def local_resolution_report(
         Section("Resolution", curves),
         Section("How it was measured", [Text(_method(local, parameters, median))]),
     ]
-    return Report("Local resolution", facts=facts, findings=_findings(local, values, mask, parameters), sections=sections)
+    return Report("Local resolution", facts=facts, findings=_findings(local, values, mask, whole, parameters), sections=sections)
 
 
 def _pictures(resolution: Map, filtered: Map, inside: Bool, scale: ColourScale) -> list[Item]:
@@ -120,11 +120,15 @@ def _method(local: LocalFsc, parameters: LocalResolution, median_angstrom: float
     )
 
 
-def _findings(local: LocalFsc, values: NDArray[np.float32], mask: Map | None, parameters: LocalResolution) -> list[Finding]:
+def _findings(
+    local: LocalFsc, values: NDArray[np.float32], mask: Map | None, whole: Postprocessed, parameters: LocalResolution
+) -> list[Finding]:
     findings = []
     if mask is None:
         sentence = "No mask was given: solvent dilutes the correlation at the surface, and the figures are those of where the map is dense."
         findings.append(Finding("note", sentence))
+    if whole.b_factor_angstrom2 == 0 and parameters.adhoc_bfac is None:
+        findings.append(Finding("note", "The map is not sharpened: too coarse to fit a B factor. Give one with --adhoc-bfac."))
     none = float((values >= local.coarsest_angstrom * 0.999).mean())
     if none > _WORTH_SAYING:
         what = f"{format_number(100 * none, 2)} % of the particle the halves agree at no resolution finer than"
