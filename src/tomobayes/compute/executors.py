@@ -54,7 +54,7 @@ class Executor(Protocol):
     def map_reduce(
         self, function: Callable[[Task], Result], tasks: Sequence[Task], combine: Callable[[Result, Result], Result]
     ) -> Outcome[Task, Result]:
-        """Add up ``function(task)`` of all tasks with ``combine``, which leaves its arguments as they are.
+        """Add up ``function(task)`` of all tasks with ``combine``, which may put the sum where its first argument was.
 
         Parameters
         ----------

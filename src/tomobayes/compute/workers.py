@@ -6,6 +6,7 @@ the images it needs may still be at hand. What tasks share travels as handles: s
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import pickle
 from collections import defaultdict
@@ -61,6 +62,11 @@ def _on_worker(recipe: _Recipe, task: Task) -> Outcome[Task, Any]:
 
     use_threads(recipe.threads)
     return replace(attempt(lambda one: _function(recipe)(one), task), place=get_worker().address)
+
+
+def _sum_on_worker(combine: Callable[[Result, Result], Result], outcomes: Sequence[Outcome[Task, Result]]) -> Outcome[Task, Result]:
+    """The sum of a group, on the worker; the outcomes stay as they are, in case it has to be done again."""
+    return merged(combine, [copy.deepcopy(outcomes[0]), *outcomes[1:]])
 
 
 class OnWorkers:
@@ -132,7 +138,7 @@ class OnWorkers:
 
     def _sum(self, outcomes: list[Future[Any]], combine: Callable[[Result, Result], Result]) -> Future[Any]:
         """The sum of a group, made by a worker."""
-        return outcomes[0] if len(outcomes) == 1 else self._client.submit(merged, combine, outcomes, pure=False, priority=1)
+        return outcomes[0] if len(outcomes) == 1 else self._client.submit(_sum_on_worker, combine, outcomes, pure=False, priority=1)
 
     def _assigned(self, tasks: Sequence[Any], waiting: list[int], occupied: set[str]) -> Iterator[tuple[int, str]]:
         """Tasks for the workers that have none: what they did before, else what nobody did, else any that did not fail there."""
@@ -164,6 +170,7 @@ class OnWorkers:
         """The sum of a group; if it was lost on the way, its tasks count as failed."""
         try:
             outcome: Outcome[Task, Result] = future.result()
+            future.release()  # at once: a worker that dies later need not do this again
         except Exception as error:
             return Outcome(None, tuple(Failure(task, f"the sum of its group was lost: {error}", str(error)) for task in tasks))
         for failure in outcome.failures:

@@ -18,7 +18,7 @@ from tomobayes.imaging.noise import NoiseSums, precision
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.expectation import PoseEstimates, expect
 from tomobayes.inference.gain import GainSums
-from tomobayes.inference.reconstruction import Gather, added
+from tomobayes.inference.reconstruction import Gather, added, sums_together
 from tomobayes.inference.sampling import Plan
 from tomobayes.inference.schedule import next_plan, pose_prior
 from tomobayes.inference.state import Settings, State
@@ -38,7 +38,7 @@ class Found:
     gains : per particle what its images say about the strength of the signal, without the gain that was applied, (F,) each
     """
 
-    sums: Mapping[tuple[int, int], Sums]
+    sums: dict[tuple[int, int], Sums]
     noise: Mapping[tuple[int, int], NoiseSums]
     particles: NDArray[np.int64]
     estimates: PoseEstimates
@@ -46,9 +46,9 @@ class Found:
 
 
 def found_together(one: Found, two: Found) -> Found:
-    """What two expectations find."""
+    """What two expectations find; the sums of the first become those of both."""
     return Found(
-        added(one.sums, two.sums),
+        sums_together(one.sums, two.sums),
         added(one.noise, two.noise),
         np.concatenate([one.particles, two.particles]),
         PoseEstimates(*(torch.cat([getattr(each.estimates, name.name) for each in (one, two)]) for name in fields(PoseEstimates))),

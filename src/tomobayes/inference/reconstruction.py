@@ -17,7 +17,17 @@ from tomobayes.imaging.noise import NoiseSums, precision, signal_free_sums, spec
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.maximisation import backproject, symmetrised
 
-__all__ = ["EmptyHalfError", "FoldSums", "Gather", "NoiseSpectra", "added", "reconstruct_halves", "set_aside", "signal_free_noise"]
+__all__ = [
+    "EmptyHalfError",
+    "FoldSums",
+    "Gather",
+    "NoiseSpectra",
+    "added",
+    "reconstruct_halves",
+    "set_aside",
+    "signal_free_noise",
+    "sums_together",
+]
 
 Gather = Callable[[Portion], Statistics]
 NoiseSpectra = Mapping[tuple[int, int], Tensor]
@@ -33,6 +43,17 @@ class EmptyHalfError(RuntimeError):
         super().__init__("no particle of a half-set could be worked on" + "".join(f" ({failure.error})" for failure in failures[:1]))
         for failure in failures[:1]:
             self.add_note(failure.account)
+
+
+def sums_together(total: dict[tuple[int, int], Sums], more: FoldSums) -> dict[tuple[int, int], Sums]:
+    """``total`` with more added in place: these are the largest arrays there are, and copies would cost as much again."""
+    for key, new in more.items():
+        if key in total:
+            total[key].data.add_(new.data)
+            total[key].weight.add_(new.weight)
+        else:
+            total[key] = new
+    return total
 
 
 class Addable(Protocol):
@@ -122,6 +143,6 @@ def reconstruct_halves(
     box : edge of the map; radius : finest Fourier radius inserted, < box/2
     group : (G, 3, 3) point group
     """
-    outcome = executor.map_reduce(_Backprojection(gather, sigma2, rotation, centre_angstrom, box, radius), parts, added)
+    outcome = executor.map_reduce(_Backprojection(gather, sigma2, rotation, centre_angstrom, box, radius), parts, sums_together)
     sums = {key: symmetrised(one, group) for key, one in sorted(_of_both_halves(outcome, 0).items())}
     return sums, set_aside(outcome.failures)
