@@ -39,29 +39,35 @@ def backproject(
     frame_rotation, shift = relative_pose(statistics, rotation, centre_angstrom)
     for start in range(0, len(statistics.particles), batch):
         rows = slice(start, start + batch)
-        phase = (2 * math.pi / statistics.box) * (shift[rows].float() @ points.T)
         weight = statistics.weight[rows, :n] * precision[:n]
-        data = statistics.data[rows, :n] * torch.polar(precision[:n].expand_as(phase), phase)
+        data = torch.view_as_complex(torch.view_as_real(statistics.data[rows, :n]) * precision[:n, None])
+        if shift[rows].any():  # images that were cut around these very positions need no shift
+            phase = (2 * math.pi / statistics.box) * (shift[rows].float() @ points.T)
+            data *= torch.polar(torch.ones_like(phase), phase)
         accumulator.insert(frame_rotation[rows], points, data, weight)
 
 
-def solve(sums: Sums, ssnr: Tensor | None) -> Tensor:
+def solve(sums: Sums, ssnr: Tensor | None, filtered: bool = True) -> Tensor:
     """V = Σb / (Σw + 1/τ²) (eq 11), real (n, n, n).
 
     Parameters
     ----------
     ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw; None for no prior
+    filtered : keep the attenuation w/(w + 1/τ²) that the prior puts on a whole shell; False undoes its mean, so that amplitudes
+        are those of the images and only directions which few images saw are held back
 
     Voxels with less than a thousandth of their shell's mean weight are kept from exploding by that floor, as RELION does.
     """
     data, weight = normal_equations(sums)
     radius = box_radii(sums.box)
-    shell = radius.round().long().clamp_max(sums.radius)
     inside = radius <= sums.radius
-    mean = shell_mean(torch.where(inside, weight, 0), torch.where(inside, shell, sums.radius + 1))[shell]
+    shell = torch.where(inside, radius.round().long().clamp_max(sums.radius), sums.radius + 1)
+    mean = shell_mean(torch.where(inside, weight, 0), shell)[shell]
     denominator = torch.maximum(weight, 1e-3 * mean)
     if ssnr is not None:
-        denominator = denominator + mean / ssnr[: sums.radius + 1].to(mean)[shell]
+        denominator = denominator + mean / torch.nn.functional.pad(ssnr[: sums.radius + 1].to(mean), (0, 1), value=1)[shell]
+    if not filtered:
+        denominator = denominator * shell_mean(weight / denominator.clamp_min(1e-30), shell)[shell]
     spectrum = torch.where(inside & (denominator > 0), data * sums.box / denominator.clamp_min(1e-30), 0)
     solved: Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(sums.box,) * 3))
     return solved
@@ -84,25 +90,25 @@ def symmetrised(sums: Sums, group: Tensor) -> Sums:
     exact = lattice_rotations(group.numpy())
     turns = torch.from_numpy(representatives(group.numpy(), exact)[1:])
 
-    def summed(values: Tensor) -> Tensor:
-        exchanged = _exchanged(values, exact)
-        return exchanged + _interpolated(exchanged, sums, turns) if len(turns) else exchanged
-
-    weight = summed(torch.complex(sums.weight, torch.zeros_like(sums.weight))).real.contiguous()
-    return Sums(summed(sums.data), weight, sums.box, sums.radius)
+    data, weight = _exchanged(sums.data, exact), _exchanged(sums.weight, exact)
+    if len(turns):
+        data = data + _interpolated(data, sums, turns)
+        weight = weight + _interpolated(torch.complex(weight, torch.zeros_like(weight)), sums, turns).real
+    return Sums(data, weight, sums.box, sums.radius)
 
 
 def _exchanged(values: Tensor, rotations: NDArray[np.float64]) -> Tensor:
     """Σ_g S(gᵀk) of a half transform (2c+1, 2c+1, c+1) over rotations of the grid onto itself."""
     extent = values.shape[-1] - 1
     whole = torch.cat([values[..., 1:].flip(0, 1, 2).conj(), values], -1)
-    total = torch.zeros_like(whole)
+    total = torch.zeros_like(values)
     for rotation in rotations:
-        to_axis = rotation[::-1, ::-1]  # of (z, y, x), as the array's axes; axis j of S(gᵀk) follows the one k axis where column j is not 0
-        sources = np.abs(to_axis).argmax(0).tolist()
-        backwards = [axis for axis, source in enumerate(sources) if to_axis[source, axis] < 0]
-        total += whole.flip(backwards).permute(np.argsort(sources).tolist())
-    return total[..., extent:].contiguous()
+        to_axis = rotation[::-1, ::-1]  # of (z, y, x), as the array's axes
+        order = np.abs(to_axis).argmax(1).tolist()  # axis j of the turned array is this one of S
+        backwards = [axis for axis, source in enumerate(order) if to_axis[axis, source] < 0]
+        turned = whole.permute(order)
+        total += (turned[..., : extent + 1] if 2 in backwards else turned[..., extent:]).flip(backwards)
+    return total
 
 
 def _interpolated(values: Tensor, sums: Sums, rotations: Tensor) -> Tensor:
