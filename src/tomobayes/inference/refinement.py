@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from tomobayes.inference.state import Record, Settings, State
 from tomobayes.maps.fsc import FscCurves, last_shell_above
 from tomobayes.model import Particles
 
-__all__ = ["Record", "Settings", "State", "initial_state", "iterate", "refine"]
+__all__ = ["Record", "Settings", "State", "initial_state", "iterate", "refine", "resumed"]
 
 IN_PROCESS = InProcess()
 
@@ -39,6 +40,14 @@ def refine(
     while not state.converged and state.iteration < settings.max_iterations:
         state = iterate(particles, parts, gather, state, settings, executor)
         yield state
+
+
+def resumed(state: State, settings: Settings) -> State:
+    """A state as a refinement with these settings goes on from it; the same state if they are those it was made with."""
+    if not state.history:
+        return state
+    phase, converged = next_phase(settings, state.history)
+    return replace(state, phase=phase, converged=converged)
 
 
 def iterate(

@@ -19,8 +19,10 @@ from tomobayes.project import (
     Ending,
     JobFolder,
     Mode,
+    Record,
     abort_requested,
     check_folder,
+    checkpoints,
     ending,
     latest_checkpoint,
     new_record,
@@ -44,10 +46,8 @@ def run_job(parameters: Given, run: Callable[[Given, Context], Path]) -> Path:
     mode = _mode(parameters)
     if parameters.o is not None and not parameters.names_a_file:
         check_folder(parameters.o, mode)
-        if mode is Mode.CONTINUE:
-            _check_same(parameters)
-            if ending(parameters.o) is Ending.SUCCESS:
-                return parameters.o
+        if mode is Mode.CONTINUE and _nothing_to_do(parameters, parameters.o):
+            return parameters.o
     with job_log() as log, ExitStack() as stack:
         context = Context(parameters, log, stack)
         try:
@@ -88,7 +88,7 @@ class Context:
         parameters = self._parameters
         record = new_record(parameters.verb, parameters.recorded(), parameters.command())
         given = [path for path in inputs if path is not None]
-        occupied = occupy(parameters.folder, parameters.o, _mode(parameters), record, given)
+        occupied = occupy(parameters.folder, parameters.o, _mode(parameters), record, given, parameters.back_to)
         self._folder = self._stack.enter_context(occupied)
         self.log.keep_in(self.folder / "run.log")
         self.log.say(record.command)
@@ -98,9 +98,9 @@ class Context:
         """Name files that other jobs may take."""
         self._opened.outputs.extend(path for path in paths if path not in self._opened.outputs)
 
-    def save(self, number: int, state: object) -> Path:
-        """Keep a state to go on from, then stop if RELION's GUI asked the job to; give its file."""
-        path = save_checkpoint(self.folder, number, state)
+    def save(self, number: int, state: object, keep: int = 2) -> Path:
+        """Keep a state to go on from, and the ``keep`` last ones; then stop if RELION's GUI asked the job to. Give its file."""
+        path = save_checkpoint(self.folder, number, state, keep)
         if abort_requested(self.folder):
             raise KeyboardInterrupt
         return path
@@ -130,30 +130,33 @@ def _mode(parameters: JobParameters) -> Mode:
     return Mode.OVERWRITE if parameters.overwrite else Mode.NEW
 
 
-def _check_same(parameters: JobParameters) -> None:
-    """A job goes on with the options it began with: with others it would be another job."""
-    assert parameters.o is not None
-    record = read_record(parameters.o)
+def _nothing_to_do(parameters: JobParameters, folder: Path) -> bool:
+    """Whether the job in a folder is done already; refuse to go on with it in a way that makes no sense."""
+    record, done = read_record(folder), ending(folder) is Ending.SUCCESS
     if record.verb != parameters.verb:
-        raise BadInput(
-            Problem(
-                parameters.o,
-                "",
-                f"this is a job of {record.verb}, not of {parameters.verb}",
-                remedy=f"use tomobayes {record.verb} --continue",
-            )
-        )
+        what = f"this is a job of {record.verb}, not of {parameters.verb}"
+        raise BadInput(Problem(folder, "", what, remedy=f"use tomobayes {record.verb} --continue"))
+    changed = _changed(parameters, record)
+    problems = [problem for name, problem in changed.items() if name not in parameters.may_change]
+    there = checkpoints(folder)
+    if parameters.back_to is not None and parameters.back_to not in there:
+        what = f"there is no checkpoint of iteration {parameters.back_to}"
+        problems.append(Problem(folder, "--from-iteration", what, remedy=f"there are those of {', '.join(map(str, there)) or 'none'}"))
+    elif changed and done and parameters.back_to is None:
+        remedy = f"say with --from-iteration where to go on from: {', '.join(map(str, there))}"
+        problems.append(Problem(folder, "", "this job is done, and other options change nothing any more", remedy=remedy))
+    if problems:
+        raise BadInput(problems)
+    return done and parameters.back_to is None
+
+
+def _changed(parameters: JobParameters, record: Record) -> dict[str, Problem]:
+    """Options that are not what they were when the job began, by name."""
     then, now = record.parameters, parameters.recorded()
     remedy = "leave it out to go on, or start another job without --continue"
-    changed = [
-        Problem(
-            None,
-            parameters.option(name),
-            f"was {then.get(name, 'not given')} when this job began, not {now.get(name, 'absent')}",
-            remedy=remedy,
-        )
-        for name in type(parameters).model_fields
-        if name not in parameters.free_to_change and then.get(name) != now.get(name)
-    ]
-    if changed:
-        raise BadInput(changed)
+    found = {}
+    for name in type(parameters).model_fields:
+        if name not in parameters.free_to_change and then.get(name) != now.get(name):
+            what = f"was {then.get(name, 'not given')} when this job began, not {now.get(name, 'absent')}"
+            found[name] = Problem(None, parameters.option(name), what, remedy=remedy)
+    return found

@@ -12,7 +12,7 @@ import torch
 
 from tomobayes.compute.threads import use_threads
 from tomobayes.imaging.gathering import folds_for, portions
-from tomobayes.inference.refinement import Settings, State, initial_state, refine
+from tomobayes.inference.refinement import Settings, State, initial_state, refine, resumed
 from tomobayes.jobs.describe import unoriented
 from tomobayes.jobs.execution import Execution, execution
 from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
@@ -21,7 +21,7 @@ from tomobayes.jobs.handles import STATE_CLASSES
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import Refine
 from tomobayes.jobs.references import check_fits, read_references, solvent_mask
-from tomobayes.jobs.refine_files import write_iteration, write_result
+from tomobayes.jobs.refine_files import forget_iterations, forget_maps, write_iteration, write_result
 from tomobayes.jobs.refine_report import iteration_sentence, refinement_report
 from tomobayes.model import BadInput, Map, Problem
 
@@ -49,7 +49,7 @@ def run(parameters: Refine, context: Context) -> Path:
     for sentence in _plan_sentences(task):
         context.log.say(sentence)
     with execution(parameters, task.experiment, folder, _cache(parameters, task.plan), task.threads, context.log) as running:
-        state = _finished(task, running, context)
+        state = _finished(task, running, context, parameters.keep_iterations)
     context.output(*write_result(folder, task.experiment, task.settings, state, parameters.mask))
     context.show(refinement_report(task.experiment, task.settings, state, task.dealt))
     return folder
@@ -80,6 +80,7 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
         sigma_rotation=parameters.sigma_ang or math.inf,
         sigma_tilt=parameters.sigma_tilt or math.inf,
         initial_lowpass=parameters.ini_high,
+        join_resolution=parameters.low_resol_join_halves,
         tau2_fudge=parameters.tau2_fudge,
         max_iterations=parameters.max_iter,
         relion4_likelihood=parameters.likelihood == "relion4",
@@ -128,8 +129,8 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
         yield "the particles had no half-sets: they were dealt to two, neighbours together"
 
 
-def _finished(task: _Task, running: Execution, context: Context) -> State:
-    """The last state of the refinement from where it stands; each one is written, shown and saved."""
+def _finished(task: _Task, running: Execution, context: Context, keep: int) -> State:
+    """The last state of the refinement from where it stands; each one is written, shown and saved, and the ``keep`` last are kept."""
     experiment, settings = task.experiment, task.settings
     particles = experiment.dataset.particles
     count = int(experiment.usable.sum())
@@ -142,7 +143,11 @@ def _finished(task: _Task, running: Execution, context: Context) -> State:
             references = None if task.references is None else _tensors(task.references)
             state = initial_state(particles, parts, gather, settings, references, executor)
         _tell_set_aside(experiment, state, {}, context)
-        running.keeps(state, context.save(0, state))
+        running.keeps(state, context.save(0, state, keep))
+    else:
+        state = resumed(state, settings)
+        forget_iterations(context.folder, after=state.iteration)
+        running.keeps(state, context.save(state.iteration, state, keep))
     following = refine(particles, parts, gather, state, settings, executor)
     while not state.converged and state.iteration < settings.max_iterations:
         before = state.set_aside
@@ -153,7 +158,8 @@ def _finished(task: _Task, running: Execution, context: Context) -> State:
         context.log.say(iteration_sentence(state.history[-1]))
         write_iteration(context.folder, experiment, settings, state)
         context.show(refinement_report(experiment, settings, state, task.dealt))
-        running.keeps(state, context.save(state.iteration, state))
+        running.keeps(state, context.save(state.iteration, state, keep))
+        forget_maps(context.folder, before=state.iteration - keep + 1)
     return state
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tomobayes.maps.filters import low_pass
 from tomobayes.maps.spectra import shell_counts, shell_sum, transform
 from tomobayes.model import Dataset, Map, Reference
 
-__all__ = ["final_maps", "refined", "taking_part", "write_iteration", "write_result"]
+__all__ = ["final_maps", "forget_iterations", "forget_maps", "refined", "taking_part", "write_iteration", "write_result"]
 
 Columns = dict[str, ArrayLike]
 Float = NDArray[np.float64]
@@ -54,6 +55,25 @@ def write_iteration(folder: Path, experiment: Experiment, settings: Settings, st
     for half, reference in enumerate(state.references, start=1):
         _write(folder / f"{stem}_half{half}_class001.mrc", reference, settings)
     write_model(folder / f"{stem}_model.star", _model(folder / f"{stem}_half1_class001.mrc", experiment, settings, state))
+
+
+def forget_iterations(folder: Path, after: int) -> None:
+    """Remove all files of iterations that are to be done again."""
+    for number, path in _of_iterations(folder):
+        if number > after:
+            path.unlink()
+
+
+def forget_maps(folder: Path, before: int) -> None:
+    """Remove the maps of early iterations; their STAR files stay."""
+    for number, path in _of_iterations(folder):
+        if number < before and path.suffix == ".mrc":
+            path.unlink()
+
+
+def _of_iterations(folder: Path) -> list[tuple[int, Path]]:
+    matches = ((re.fullmatch(r"run_it(\d+)_.+", path.name), path) for path in folder.iterdir())
+    return [(int(match[1]), path) for match, path in matches if match]
 
 
 def write_result(folder: Path, experiment: Experiment, settings: Settings, state: State, mask: Path | None) -> list[Path]:

@@ -1,6 +1,6 @@
 """Job folders, records, locks, exit markers, checkpoints and the project's list of jobs. Knows no verb."""
 
-from tomobayes.project.checkpoint import latest_checkpoint, load_state, save_checkpoint, save_state
+from tomobayes.project.checkpoint import checkpoints, latest_checkpoint, load_state, rewind, save_checkpoint, save_state
 from tomobayes.project.folder import JobFolder, Mode, check_folder, occupy
 from tomobayes.project.lock import folder_lock, is_locked
 from tomobayes.project.markers import Ending, abort_requested, ending
@@ -13,6 +13,7 @@ __all__ = [
     "Record",
     "abort_requested",
     "check_folder",
+    "checkpoints",
     "ending",
     "folder_lock",
     "is_locked",
@@ -21,6 +22,7 @@ __all__ = [
     "new_record",
     "occupy",
     "read_record",
+    "rewind",
     "save_checkpoint",
     "save_state",
 ]

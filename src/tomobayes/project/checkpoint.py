@@ -18,23 +18,34 @@ from numpy.typing import NDArray
 
 from tomobayes.formats.atomic import atomic_path
 
-__all__ = ["latest_checkpoint", "load_state", "save_checkpoint", "save_state"]
+__all__ = ["checkpoints", "latest_checkpoint", "load_state", "rewind", "save_checkpoint", "save_state"]
 
 FOLDER = "checkpoints"
-_KEPT = 2
 _TREE = "tree"
 
 Arrays = dict[str, NDArray[np.generic]]
 
 
-def save_checkpoint(job: Path, number: int, state: object) -> Path:
-    """Keep ``state`` as checkpoint ``number`` of the job in folder ``job``, and drop all but the last two."""
+def save_checkpoint(job: Path, number: int, state: object, keep: int = 2) -> Path:
+    """Keep ``state`` as checkpoint ``number`` of the job in folder ``job``, and drop all but the last ``keep``."""
     folder = job / FOLDER
     folder.mkdir(exist_ok=True)
     path = save_state(folder / f"state_{number:04d}.npz", state)
-    for _, old in _numbered(folder)[:-_KEPT]:
+    for _, old in _numbered(folder)[:-keep]:
         old.unlink()
     return path
+
+
+def checkpoints(job: Path) -> list[int]:
+    """Numbers of the checkpoints that the job in folder ``job`` can go on from."""
+    return [number for number, _ in _numbered(job / FOLDER)]
+
+
+def rewind(job: Path, number: int) -> None:
+    """Forget every checkpoint after ``number``, the newest first: whatever is left at any moment can be gone on from."""
+    for other, path in reversed(_numbered(job / FOLDER)):
+        if other > number:
+            path.unlink()
 
 
 def latest_checkpoint(job: Path, classes: Iterable[type]) -> tuple[int, Any] | None:
@@ -50,9 +61,9 @@ def latest_checkpoint(job: Path, classes: Iterable[type]) -> tuple[int, Any] | N
 
 
 def save_state(path: Path, state: object) -> Path:
-    """Write one state; the inverse of `load_state`."""
+    """Write one state; the inverse of `load_state`. An array that occurs several times is written once."""
     arrays: Arrays = {}
-    tree = json.dumps(_encode(state, arrays))
+    tree = json.dumps(_encode(state, arrays, {}))
     arrays[_TREE] = np.frombuffer(tree.encode(), np.uint8)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -72,24 +83,28 @@ def _numbered(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in matches if match)
 
 
-def _encode(value: object, arrays: Arrays) -> Any:
+def _encode(value: object, arrays: Arrays, written: dict[int, Any]) -> Any:
+    """``written`` knows the places of arrays and tensors by their identity."""
+    if id(value) in written:
+        return written[id(value)]
     if isinstance(value, (np.ndarray, np.generic)):
         key = f"array_{len(arrays)}"
         arrays[key] = np.asarray(value)
         return {"kind": "scalar" if isinstance(value, np.generic) else "array", "of": key}
     if type(value).__module__ == "torch":
-        return {"kind": "tensor", "of": _encode(np.asarray(value), arrays)}
+        written[id(value)] = {"kind": "tensor", "of": _encode(np.asarray(value), arrays, {})}
+        return written[id(value)]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Path):
         return {"kind": "path", "of": str(value)}
     if is_dataclass(value) and not isinstance(value, type):
-        members = {field.name: _encode(getattr(value, field.name), arrays) for field in fields(value)}
+        members = {field.name: _encode(getattr(value, field.name), arrays, written) for field in fields(value)}
         return {"kind": "dataclass", "name": type(value).__name__, "of": members}
     if isinstance(value, tuple):
-        return {"kind": "tuple", "of": [_encode(item, arrays) for item in value]}
+        return {"kind": "tuple", "of": [_encode(item, arrays, written) for item in value]}
     if isinstance(value, Mapping):
-        return {"kind": "mapping", "of": [[_encode(key, arrays), _encode(item, arrays)] for key, item in value.items()]}
+        return {"kind": "mapping", "of": [[_encode(key, arrays, written), _encode(item, arrays, written)] for key, item in value.items()]}
     raise TypeError(
         f"a state may not hold a {type(value).__name__}: give it as an array, number, string, path, tuple, mapping or dataclass"
     )

@@ -10,11 +10,12 @@ from enum import Enum
 from pathlib import Path
 
 from tomobayes.model import BadInput, Problem
+from tomobayes.project.checkpoint import rewind
 from tomobayes.project.lock import LOCK_NAME, folder_lock
 from tomobayes.project.markers import Ending, clear_markers, mark
 from tomobayes.project.nodes import nodes_of
 from tomobayes.project.pipeline import forget_job, is_listed, register_job, update_job, write_output_nodes
-from tomobayes.project.record import RECORD_NAME, Record, write_record
+from tomobayes.project.record import RECORD_NAME, Record, read_record, write_record
 
 __all__ = ["JobFolder", "Mode", "check_folder", "occupy"]
 
@@ -72,7 +73,9 @@ def check_folder(path: Path, mode: Mode) -> None:
 
 
 @contextmanager
-def occupy(kind: str, out: Path | None, mode: Mode, record: Record, inputs: Sequence[Path] = ()) -> Iterator[JobFolder]:
+def occupy(
+    kind: str, out: Path | None, mode: Mode, record: Record, inputs: Sequence[Path] = (), back_to: int | None = None
+) -> Iterator[JobFolder]:
     """Hold a job's folder while the block runs, and leave RELION's marker of how it ended.
 
     Parameters
@@ -82,6 +85,7 @@ def occupy(kind: str, out: Path | None, mode: Mode, record: Record, inputs: Sequ
     mode : what to do about a folder that already holds something
     record : what was asked of the job
     inputs : files that the job reads, for the project's list
+    back_to : checkpoint from which a job goes on; None for its last
 
     Notes
     -----
@@ -90,7 +94,7 @@ def occupy(kind: str, out: Path | None, mode: Mode, record: Record, inputs: Sequ
     folder = _numbered(kind, inputs) if out is None else _named(out, mode)
     with folder_lock(folder.path):
         try:
-            _make_ready(folder, mode, record)
+            _make_ready(folder, mode, record, back_to)
             yield folder
         except BadInput:
             if not folder.is_new:
@@ -129,10 +133,14 @@ def _named(path: Path, mode: Mode) -> JobFolder:
     return JobFolder(path, project, is_new, listed_as=name if inside and is_listed(project, name) else None)
 
 
-def _make_ready(folder: JobFolder, mode: Mode, record: Record) -> None:
+def _make_ready(folder: JobFolder, mode: Mode, record: Record, back_to: int | None) -> None:
     if mode is Mode.CONTINUE:
         for unfinished in folder.path.rglob(".*.part"):
             unfinished.unlink()
+        if back_to is not None:
+            rewind(folder.path, back_to)
+        if record.parameters != read_record(folder.path).parameters:
+            write_record(folder.path, record)
     else:
         _empty(folder.path)
         write_record(folder.path, record)

@@ -41,6 +41,9 @@ class JobParameters(Parameters):
     not_recorded: ClassVar[frozenset[str]] = frozenset({"o", "overwrite", "continue_"})
     """Options of this run only, which a continued job does not remember."""
 
+    may_change: ClassVar[frozenset[str]] = frozenset()
+    """Options that change the rest of a job, and may be given anew when it goes on."""
+
     o: Annotated[Path | None, _Last] = Field(
         None, description="Output folder. Without it: the next TYPE/jobNNN of the project in the current folder."
     )
@@ -56,6 +59,11 @@ class JobParameters(Parameters):
         if self.continue_ and self.o is None:
             raise ValueError("--continue needs to know which job: give its folder with --o")
         return self
+
+    @property
+    def back_to(self) -> int | None:
+        """Checkpoint from which to go on; None for the last."""
+        return None
 
     @property
     def names_a_file(self) -> bool:

@@ -19,6 +19,10 @@ class Refine(ImageParameters, ComputeParameters):
     verb: ClassVar[str] = "refine"
     folder: ClassVar[str] = "Refine3D"
 
+    free_to_change: ClassVar[frozenset[str]] = ComputeParameters.free_to_change | {"keep_iterations", "from_iteration"}
+    not_recorded: ClassVar[frozenset[str]] = ComputeParameters.not_recorded | {"from_iteration"}
+    may_change: ClassVar[frozenset[str]] = frozenset({"mask", "healpix_order", "offset_range", "sigma_tilt", "tau2_fudge", "max_iter"})
+
     particle_diameter: PositiveFloat = Field(description="Diameter (Å) of the particle.")
     ref: Path | None = Field(
         None, description="Reference map, whose box and pixel size are the defaults; without one, each half's own from the given poses."
@@ -37,11 +41,18 @@ class Refine(ImageParameters, ComputeParameters):
         None, description="Search only around the given poses, with a prior of this width (degrees); without it, everywhere."
     )
     sigma_tilt: PositiveFloat | None = Field(None, description="Width (degrees) of a prior on the tilt around rlnAngleTiltPrior.")
+    low_resol_join_halves: PositiveFloat | None = Field(
+        None, description="Resolution (Å) below which both halves share one reference, so that they cannot drift apart."
+    )
     tau2_fudge: PositiveFloat = Field(1.0, description="Trust the data's spectrum more (> 1) or less (< 1) than their FSC says.")
     max_iter: PositiveInt = Field(30, description="Stop after this many iterations, converged or not.")
     likelihood: Literal["exact", "relion4"] = Field(
         "exact", description="Likelihood of pseudo-subtomograms; relion4: with every voxel weighed by its mean CTF² once more."
     )
+    keep_iterations: PositiveInt = Field(
+        5, description="Keep maps and checkpoints of so many iterations, which a continued job can go back to; STAR files are all kept."
+    )
+    from_iteration: NonNegativeInt | None = Field(None, description="With --continue: go back to the end of this iteration.")
     random_seed: NonNegativeInt = Field(0, description="Seed of the half-sets where there are none.")
 
     @model_validator(mode="after")
@@ -50,7 +61,14 @@ class Refine(ImageParameters, ComputeParameters):
             raise ValueError("--ref1 and --ref2 belong together: give both or neither")
         if self.ref is not None and self.ref1 is not None:
             raise ValueError("give one reference with --ref or two with --ref1 and --ref2, not both")
+        if self.from_iteration is not None and not self.continue_:
+            raise ValueError("--from-iteration goes back in a job that was run before: give --continue and its folder as well")
         return self
+
+    @property
+    def back_to(self) -> int | None:
+        """The iteration that --from-iteration names."""
+        return self.from_iteration
 
     @property
     def references(self) -> tuple[Path, Path] | None:
