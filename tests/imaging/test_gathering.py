@@ -45,6 +45,7 @@ def test_folds_are_of_equal_size(mixed):
 
 def test_few_particles_need_folds_and_many_do_not():
     assert [folds_for(n) for n in (1, 4, 50, 999, 1000)] == [1, 2, 5, 5, 1]
+    assert [folds_for(n, local=True) for n in (1, 4, 32, 33, 1000)] == [1, 4, 32, 5, 1]
 
 
 def test_particles_need_enough_tilts_within_the_dose(noisy):

@@ -66,6 +66,19 @@ def test_prior_shrinks_each_shell_by_its_signal_to_noise():
     torch.testing.assert_close(share[2 : RADIUS - 1], (ssnr / (1 + ssnr))[2 : RADIUS - 1], rtol=0.02, atol=0.0)
 
 
+def test_unfiltered_maps_keep_their_amplitude_and_hold_back_what_few_images_saw():
+    """Tilts of one axis only: directions near the missing wedge are seen by few, and the mean of a shell stays what the images say."""
+    truth, ssnr = _white_ball(), torch.full((RADIUS + 1,), 0.2)
+    tilts = torch.from_numpy(Rotation.from_euler("y", np.linspace(-60, 60, 15)[:, None], degrees=True).as_matrix()).float()
+    sums = _inserted(truth, torch.cat([random_poses(60), tilts]))
+    plain, kept, held = solve(sums, None), solve(sums, ssnr, filtered=False), solve(sums, ssnr)
+    signal = slice(4, RADIUS - 1)
+    torch.testing.assert_close(_compared(kept, truth)[1][signal], torch.ones(RADIUS - 5), rtol=0.0, atol=0.1)
+    assert _compared(held, truth)[1][signal].max() < 0.3
+    torch.testing.assert_close(_compared(kept, held)[0][signal], torch.ones(RADIUS - 5), rtol=0.0, atol=1e-5)
+    assert _compared(kept, plain)[0][signal].min() < 0.999
+
+
 def test_signal_to_noise_of_a_half_map():
     found = ssnr_from_fsc(torch.tensor([-0.5, 0.5, 1.0, 0.8]), tau2_fudge=2.0)
     torch.testing.assert_close(found, torch.tensor([2e-3 / 0.999, 2.0, 1998.0, 8.0]), rtol=1e-3, atol=0.0)

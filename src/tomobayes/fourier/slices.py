@@ -36,9 +36,17 @@ def _(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
     return volume.new_empty((len(rotations), len(points)))
 
 
-@torch.library.custom_op("tomobayes::insert", mutates_args=("cells",), device_types="cpu")
+# Defined by hand: the first call of a `custom_op` imports PyTorch's compiler, and that alone takes more than a second.
+torch.library.define("tomobayes::insert", "(Tensor(a!) cells, Tensor values, Tensor weights, Tensor rotations, Tensor points) -> ()")
+
+
 def _insert(cells: Tensor, values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor) -> None:
     """Add (O, Q) values and weights at Aᵀq to cells (T, 2c+1, 2c+1, c+1, 4) of (re, im, weight, unused), whose T parts belong together."""
+    torch.ops.tomobayes.insert(cells, values, weights, rotations, points)
+
+
+@torch.library.impl("tomobayes::insert", "cpu")
+def _(cells: Tensor, values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor) -> None:
     padding = rotations.numpy().dtype.type(PADDING)
     kernels.insert(
         cells.numpy(),
@@ -50,7 +58,7 @@ def _insert(cells: Tensor, values: Tensor, weights: Tensor, rotations: Tensor, p
     )
 
 
-@_insert.register_kernel("cuda")
+@torch.library.impl("tomobayes::insert", "cuda")
 def _(cells: Tensor, values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor) -> None:
     from tomobayes.fourier import triton_kernels
 
@@ -135,7 +143,8 @@ class Accumulator:
 
     def sums(self) -> Sums:
         """Everything inserted so far, with the Friedel mates of the plane x = 0 added."""
-        return Sums(*with_friedel_mates(self._cells.sum(0)), self.box, self.radius)
+        whole = self._cells.sum(0) if len(self._cells) > 1 else self._cells[0]
+        return Sums(*with_friedel_mates(whole), self.box, self.radius)
 
 
 def with_friedel_mates(cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +152,7 @@ def with_friedel_mates(cells: Tensor) -> tuple[Tensor, Tensor]:
 
     Samples near x = 0 have mates whose neighbours lie on this plane too; nowhere else do the two halves touch.
     """
-    data = torch.complex(cells[..., 0].contiguous(), cells[..., 1].contiguous())
+    data = torch.view_as_complex(cells[..., :2].contiguous())
     weight = cells[..., 2].contiguous()
     data[..., 0] += torch.conj_physical(data[..., 0].flip(0, 1))
     weight[..., 0] += weight[..., 0].flip(0, 1)

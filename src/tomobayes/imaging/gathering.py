@@ -103,12 +103,16 @@ def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256, fo
     return sorted(found, key=lambda part: part.half)
 
 
-def folds_for(particles_per_half: int) -> int:
+def folds_for(particles_per_half: int, local: bool = False) -> int:
     """How many folds a half-set needs so that no particle is compared with its own noise.
 
     A particle's share of its own reference falls with their number; from a thousand on it is too small to hold a pose in place.
+    A reference lacks its fold, which the smallest sets can spare least: where they are searched locally (in a global search the
+    particles of a fold share their projections) each particle is a fold of its own.
     """
-    return 1 if particles_per_half >= 1000 else max(1, min(5, particles_per_half // 2))
+    if particles_per_half >= 1000:
+        return 1
+    return max(1, particles_per_half if local and particles_per_half <= 32 else min(5, particles_per_half // 2))
 
 
 class Gatherer:

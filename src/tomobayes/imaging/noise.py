@@ -42,7 +42,7 @@ def residual_sums(statistics: Statistics, residual_power: Tensor) -> NoiseSums:
 
     def per_shell(values: Tensor) -> Tensor:
         grid = values.double().reshape(-1, n_tilts).T
-        return torch.zeros(n_tilts, bins, dtype=torch.float64).index_add_(1, shell[: grid.shape[1]], grid)
+        return torch.zeros(n_tilts, bins, dtype=torch.float64, device=grid.device).index_add_(1, shell[: grid.shape[1]], grid)
 
     weight = statistics.weight[:, :n]
     total = per_shell(2 * weight.sum(0)) * statistics.noise_share.T

@@ -89,7 +89,7 @@ def _summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> 
         pixel * spread.sqrt(),
         (place * (places - prior.centre_angstrom[row]).square().sum(-1)).sum(),
         probability.max(),
-        torch.as_tensor(float((probability > probability.max() * 1e-3).sum()), dtype=torch.float64),
+        (probability > probability.max() * 1e-3).sum().double(),
         torch.logsumexp(posterior.log_density.double().flatten(), 0),
     )
 
@@ -109,7 +109,7 @@ def expect(
     """E-step of one group of particles; parameters as in ``posteriors``. Σb and Σw of each go into its own of ``accumulators``."""
     residual: Tensor | None = None
     rows = []
-    agreement, power = torch.zeros(2, len(statistics.particles), statistics.n_tilts, dtype=torch.float64)
+    agreement, power = torch.zeros(2, len(statistics.particles), statistics.n_tilts, dtype=torch.float64, device=precision.device)
     for wide in posteriors(statistics, precision, volume, prior, plan, rotation, centre_angstrom, grid, relion4):
         posterior = trimmed(wide)
         own, agreement[posterior.row], power[posterior.row] = _accumulate(statistics, precision, posterior, accumulators[posterior.row])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tomobayes.fourier.volume import Sums
+from tomobayes.fourier.volume import Sums, radii
 from tomobayes.inference.maximisation import solve, ssnr_from_fsc
 from tomobayes.inference.reconstruction import FoldSums
 from tomobayes.inference.state import FoldMaps, Settings
@@ -39,19 +39,50 @@ def by_half(sums: FoldSums, folds: int) -> HalfSums:
 
 
 def regularised(sums: HalfSums, settings: Settings) -> tuple[Maps, FscCurves]:
-    """The maps that the sums of every fold and the FSC of the two halves make (eq 13), and that FSC."""
+    """The maps that the sums of every fold and the FSC of the two halves make (eq 13), and that FSC.
+
+    The half maps are unfiltered, the references filtered. Below ``settings.join_resolution`` the references see the images of both
+    halves, so that the two cannot drift apart; the half maps, whose FSC is taken, never do.
+    """
     totals = (_total(sums[0]), _total(sums[1]))
-    halves = (solve(totals[0], None), solve(totals[1], None))
-    curves = masked_fsc(
-        halves[0].numpy(), halves[1].numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group)
-    )
-    trusted = torch.from_numpy(np.where(np.arange(len(curves.corrected)) <= totals[0].radius, curves.corrected, 0))
-    ssnr = ssnr_from_fsc(trusted, settings.tau2_fudge)
-    references = (solve(totals[0], ssnr), solve(totals[1], ssnr))
+    ssnr = _trusted_ssnr(_curves((solve(totals[0], None), solve(totals[1], None)), settings), totals[0].radius, settings)
+    halves = (solve(totals[0], ssnr, filtered=False), solve(totals[1], ssnr, filtered=False))
+    curves = _curves(halves, settings)
+    ssnr = _trusted_ssnr(curves, totals[0].radius, settings)
+    shared = joined_shells(settings)
+    ssnr[: shared + 1] *= 2
+    both = totals[0] + totals[1]
+
+    def reference(own: Sums, everyone: Sums) -> Tensor:
+        return solve(joined(own, everyone, shared), ssnr)
+
+    references = (reference(totals[0], both), reference(totals[1], both))
     if len(sums[0]) == 1:
         return Maps(halves, references, (references[:1], references[1:])), curves
-    without = [tuple(solve(total - fold, ssnr) for fold in folds) for total, folds in zip(totals, sums, strict=True)]
+    without = [tuple(reference(total - fold, both - fold) for fold in folds) for total, folds in zip(totals, sums, strict=True)]
     return Maps(halves, references, (without[0], without[1])), curves
+
+
+def joined_shells(settings: Settings) -> int:
+    """Last shell in which the references of the two halves are one; -1 for none."""
+    return -1 if settings.join_resolution is None else settings.shell(settings.join_resolution)
+
+
+def joined(own: Sums, both: Sums, shells: int) -> Sums:
+    """A half's own sums, with half of those of both halves in the first shells: the same map there, known twice as well."""
+    if shells < 0:
+        return own
+    low = radii(own.data.shape[-1] - 1) <= shells + 0.5
+    return replace(own, data=torch.where(low, both.data / 2, own.data), weight=torch.where(low, both.weight / 2, own.weight))
+
+
+def _curves(halves: tuple[Tensor, Tensor], settings: Settings) -> FscCurves:
+    return masked_fsc(halves[0].numpy(), halves[1].numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group))
+
+
+def _trusted_ssnr(curves: FscCurves, radius: int, settings: Settings) -> Tensor:
+    trusted = np.where(np.arange(len(curves.corrected)) <= radius, curves.corrected, 0)
+    return ssnr_from_fsc(torch.from_numpy(trusted), settings.tau2_fudge)
 
 
 def _total(sums: Sequence[Sums]) -> Sums:

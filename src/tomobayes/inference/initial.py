@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from tomobayes.compute.device import best_device, moved
 from tomobayes.compute.executors import Executor, InProcess
 from tomobayes.fourier.volume import from_map
 from tomobayes.imaging.gathering import Portion
@@ -120,11 +121,13 @@ class _Scale:
         settings, state, rows = self.settings, self.state, torch.from_numpy(part.particles)
         plan, grid = next_plan(state, settings)
         sparse = None if grid is None else grid[:: max(1, len(grid) // 400)]
-        volume = from_map(state.references[part.half - 1] * torch.from_numpy(settings.mask), state.radius)
-        statistics = self.gather(part)
-        weight = precision(statistics, state.sigma2[part.tilt_series, part.half])
-        prior = pose_prior(self.particles, part, settings, state)
-        scale = fit_scale(statistics, weight, volume, prior, plan, state.rotation[rows], state.centre_angstrom[rows], sparse)
+        reference = state.references[part.half - 1] * torch.from_numpy(settings.mask)
+        prior, sigma2 = pose_prior(self.particles, part, settings, state), state.sigma2[part.tilt_series, part.half]
+        reference, statistics, sigma2, prior, rotation, centre, sparse = moved(
+            (reference, self.gather(part), sigma2, prior, state.rotation[rows], state.centre_angstrom[rows], sparse), best_device()
+        )
+        weight, volume = precision(statistics, sigma2), from_map(reference, state.radius)
+        scale = fit_scale(statistics, weight, volume, prior, plan, rotation, centre, sparse)
         return {part.half: scale}
 
 

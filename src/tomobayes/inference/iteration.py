@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tomobayes.compute.device import CPU, best_device, moved
 from tomobayes.fourier.slices import Accumulator
 from tomobayes.fourier.volume import FourierVolume, Sums, from_map
 from tomobayes.imaging.gathering import Portion, rows_of
@@ -96,25 +97,30 @@ class Expectation:
 
     def _expected(self, part: Portion, plain: Statistics) -> Found:
         state, key, rows = self.state, (part.tilt_series, part.half), torch.from_numpy(part.particles)
-        gain = state.gain[key][state.slots(part)]
+        place = best_device()
+        prior = pose_prior(self.particles, part, self.settings, state)
+        plan, grid = self._search
+        plain, gain, sigma2, prior, rotation, centre, grid = moved(
+            (plain, state.gain[key][state.slots(part)], state.sigma2[key], prior, state.rotation[rows], state.centre_angstrom[rows], grid),
+            place,
+        )
         statistics = plain.with_gain(gain)
         reach = self.settings.largest_radius if state.phase == "final" else state.radius
-        accumulators = {fold: Accumulator(self.settings.box, reach) for fold in dict.fromkeys(part.folds.tolist())}
-        plan, grid = self._search
+        accumulators = {fold: Accumulator(self.settings.box, reach, place) for fold in dict.fromkeys(part.folds.tolist())}
         estimates, noise, strength = expect(
             statistics,
-            precision(statistics, state.sigma2[key]),
+            precision(statistics, sigma2),
             self._volume(part),
-            pose_prior(self.particles, part, self.settings, state),
+            prior,
             plan,
-            state.rotation[rows],
-            state.centre_angstrom[rows],
+            rotation,
+            centre,
             [accumulators[fold] for fold in part.folds.tolist()],
             grid,
             self.settings.relion4_likelihood,
         )
         sums = {(part.half, fold): accumulator.sums() for fold, accumulator in accumulators.items()}
-        return Found(sums, {key: noise}, part.particles, estimates, strength.without(gain).each())
+        return moved(Found(sums, {key: noise}, part.particles, estimates, strength.without(gain).each()), CPU)
 
     def _volume(self, part: Portion) -> FourierVolume:
         """Transform of the reference of a portion of one fold, or of all; those of the other half are forgotten."""
@@ -123,5 +129,5 @@ class Expectation:
             for other in [old for old in self._volumes if old[0] != part.half]:
                 del self._volumes[other]
             reference = self.state.fold_references[key[0] - 1][key[1]]
-            self._volumes[key] = from_map(reference * torch.from_numpy(self.settings.mask), self.state.radius)
+            self._volumes[key] = from_map(moved(reference * torch.from_numpy(self.settings.mask), best_device()), self.state.radius)
         return self._volumes[key]

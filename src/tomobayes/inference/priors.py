@@ -41,7 +41,7 @@ def log_prior_rotation(prior: PosePrior, row: int, rotations: Tensor) -> Tensor:
 
     The tilt is the second Euler angle of A_subᵀ·A, whose cosine is that matrix's last element.
     """
-    total = torch.zeros(len(rotations), dtype=torch.float64)
+    total = torch.zeros(len(rotations), dtype=torch.float64, device=rotations.device)
     exact = rotations.double()
     if prior.sigma_rotation < float("inf"):
         total -= 0.5 * (angular_distance_degrees(prior.rotation[row].expand_as(exact), exact) / prior.sigma_rotation).square()

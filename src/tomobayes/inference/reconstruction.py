@@ -9,6 +9,7 @@ from typing import Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from tomobayes.compute.device import CPU, best_device, moved
 from tomobayes.compute.executors import Executor, Failure, Outcome
 from tomobayes.fourier.slices import Accumulator
 from tomobayes.fourier.volume import Sums
@@ -112,14 +113,17 @@ class _Backprojection:
     radius: int
 
     def __call__(self, part: Portion) -> dict[tuple[int, int], Sums]:
-        statistics = self.gather(part)
-        weight = precision(statistics, self.sigma2[part.tilt_series, part.half])
+        place = best_device()
+        statistics, rotation, centre, sigma2 = moved(
+            (self.gather(part), self.rotation, self.centre_angstrom, self.sigma2[part.tilt_series, part.half]), place
+        )
+        weight = precision(statistics, sigma2)
         sums = {}
         for fold in dict.fromkeys(part.folds.tolist()):
             some, rows = part.rows_of(fold), torch.from_numpy(part.particles[part.rows_of(fold)])
-            accumulator = Accumulator(self.box, self.radius)
-            backproject(accumulator, rows_of(statistics, some), weight, self.rotation[rows], self.centre_angstrom[rows])
-            sums[part.half, fold] = accumulator.sums()
+            accumulator = Accumulator(self.box, self.radius, place)
+            backproject(accumulator, rows_of(statistics, some), weight, rotation[rows], centre[rows])
+            sums[part.half, fold] = moved(accumulator.sums(), CPU)
         return sums
 
 

@@ -35,8 +35,8 @@ def fit_scale(
     task = task_of(statistics, precision, volume, prior, rotation, centre_angstrom, level.radius)
     n = statistics.count(level.radius)
     points = statistics.points[:n]
-    shifts = shift_lattice(level.shift_step_px, plan.shift_range_px)
-    total = torch.zeros(2, dtype=torch.float64)
+    shifts = shift_lattice(level.shift_step_px, plan.shift_range_px).to(task.shift_px)
+    total = torch.zeros(2, dtype=torch.float64, device=precision.device)
     for row in range(len(task.data)):
         tried = around(task.rotation[row], level.angular_step, plan.angular_range) if grid is None else grid
         moved = task.data[row, :n] * shift_phases(points, shifts + task.shift_px[row], statistics.box)

@@ -131,7 +131,7 @@ def _shared_scores(task: Task, grid: Tensor, shifts_px: Tensor, n: int, rows: sl
 def _global_start(task: Task, plan: Plan, grid: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Per particle, the orientations and (absolute) shifts that survive the first, shared level of a global search."""
     level = plan.levels[0]
-    shifts = shift_lattice(level.shift_step_px, plan.shift_range_px)
+    shifts = shift_lattice(level.shift_step_px, plan.shift_range_px).to(task.shift_px)
     n = task.statistics.count(level.radius)
     batch = max(1, BATCH_FLOATS // max(2 * n * len(shifts), len(grid) * len(shifts)))
     for start in range(0, len(task.data), batch):
@@ -146,7 +146,7 @@ def _global_start(task: Task, plan: Plan, grid: Tensor) -> Iterator[tuple[int, T
 def _local_start(task: Task, plan: Plan) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Per particle, the first level of a search around its pose."""
     level = plan.levels[0]
-    lattice = shift_lattice(level.shift_step_px, plan.shift_range_px)
+    lattice = shift_lattice(level.shift_step_px, plan.shift_range_px).to(task.shift_px)
     for row in range(len(task.data)):
         rotations = around(task.rotation[row], level.angular_step, plan.angular_range)
         shifts = lattice + task.shift_px[row]

@@ -38,6 +38,7 @@ class Settings:
     sigma_rotation : width of the prior around the given poses; finite: searches are local from the start
     sigma_tilt : width of the prior on the tilt around rlnAngleTiltPrior (pre-oriented particles)
     initial_lowpass : Å, of the reference; None: 60 Å for a given one, and what the halves' FSC allows for their own
+    join_resolution : Å; below it both halves are compared with one reference; None: nowhere
     tau2_fudge : T; max_iterations : gives up after so many
     relion4_likelihood : weigh pseudo-subtomograms in the expectation by W/M (eq 7 as printed)
     """
@@ -53,6 +54,7 @@ class Settings:
     sigma_rotation: float = math.inf
     sigma_tilt: float = math.inf
     initial_lowpass: float | None = None
+    join_resolution: float | None = None
     tau2_fudge: float = 1.0
     max_iterations: int = 30
     relion4_likelihood: bool = False

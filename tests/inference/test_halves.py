@@ -1,0 +1,59 @@
+"""Maps of two halves: what they share below the resolution of a join, and that what is compared never is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from small_experiment import BOX, PIXEL, phantom, random_poses
+from tomobayes.fourier.grids import half_plane
+from tomobayes.fourier.slices import Accumulator, extract_slices
+from tomobayes.fourier.volume import Sums, box_radii, from_map
+from tomobayes.inference.halves import regularised
+
+RADIUS = BOX // 2 - 1
+PLANE = torch.nn.functional.pad(half_plane(RADIUS).float(), (0, 1))
+SHARED = 6
+
+
+def _noisy(seed: int) -> Sums:
+    generator = torch.Generator().manual_seed(seed)
+    accumulator, map_ = Accumulator(BOX, RADIUS), from_map(torch.from_numpy(phantom().data))
+    for rotation in random_poses(40):
+        image = extract_slices(map_, rotation[None], PLANE)
+        image = image + torch.randn(image.shape, dtype=image.dtype, generator=generator)
+        accumulator.insert(rotation[None], PLANE, image, torch.ones(image.shape))
+    return accumulator.sums()
+
+
+def _difference(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Relative difference of two maps at every voxel's shell, (shells,)."""
+    one, two = (torch.fft.rfftn(x) for x in (a, b))
+    shell = box_radii(BOX).round().long().flatten()
+    power = [torch.bincount(shell, x.abs().square().flatten()) for x in (one - two, one)]
+    return (power[0] / power[1]).sqrt()
+
+
+def test_references_are_one_below_the_join_and_two_beyond(experiment):
+    sums = ([_noisy(1), _noisy(2)], [_noisy(3), _noisy(4)])
+    apart, curves = regularised(sums, experiment.settings)
+    settings = replace(experiment.settings, join_resolution=BOX * PIXEL / SHARED)
+    maps, joined_curves = regularised(sums, settings)
+    assert (_difference(*apart.references)[1:SHARED] > 0.02).all()
+    assert (_difference(*maps.references)[1 : SHARED - 1] < 0.25 * _difference(*apart.references)[1 : SHARED - 1]).all()
+    beyond = slice(SHARED + 2, RADIUS)
+    assert (_difference(*maps.references)[beyond] > 0.5 * _difference(*apart.references)[beyond]).all()
+    for one, other in zip(maps.half_maps, apart.half_maps, strict=True):
+        assert torch.equal(one, other)
+    assert (joined_curves.corrected == curves.corrected).all()
+
+
+def test_no_fold_is_in_its_own_reference(experiment):
+    """Also through the join: what a fold's images say changes the references of the other folds only."""
+    settings = replace(experiment.settings, join_resolution=BOX * PIXEL / SHARED)
+    common = ([_noisy(1), _noisy(2)], [_noisy(3), _noisy(4)])
+    changed = ([_noisy(5), common[0][1]], common[1])
+    (before, _), (after, _) = regularised(common, settings), regularised(changed, settings)
+    without, within = (float((a - b).norm()) for a, b in zip(before.fold_references[0], after.fold_references[0], strict=True))
+    assert without < 0.1 * within  # the FSC, and with it the filter, is of all
