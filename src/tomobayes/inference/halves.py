@@ -46,7 +46,8 @@ def regularised(sums: HalfSums, settings: Settings) -> tuple[Maps, FscCurves]:
     """
     totals = (_total(sums[0]), _total(sums[1]))
     ssnr = _trusted_ssnr(_curves((solve(totals[0], None), solve(totals[1], None)), settings), totals[0].radius, settings)
-    halves = (solve(totals[0], ssnr, filtered=False), solve(totals[1], ssnr, filtered=False))
+    # Half of the prior in each half: their sum is weighted as the map of all images is.
+    halves = (solve(totals[0], 2 * ssnr, filtered=False), solve(totals[1], 2 * ssnr, filtered=False))
     curves = _curves(halves, settings)
     ssnr = _trusted_ssnr(curves, totals[0].radius, settings)
     shared = joined_shells(settings)
