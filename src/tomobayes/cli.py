@@ -15,6 +15,7 @@ from cyclopts.config import Dict
 from pydantic import ValidationError as ModelError
 
 from tomobayes.jobs.parameters import Parameters
+from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.verbs import VERBS
 from tomobayes.model import BadInput
 
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         written = _app(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except Planned as plan:
+        print(plan)
+        return DONE
     except BadInput as error:
         return _complain(*(str(problem) for problem in error.problems), code=BAD_INPUT)
     except (CycloptsError, ModelError) as error:

@@ -152,3 +152,29 @@ def test_job_that_does_not_fit_into_memory_is_not_started(tiny, capsys, monkeypa
     assert main([*WORDS, "--o", "ref"]) == 2
     assert "of memory, and 0.2 GB are available" in capsys.readouterr().err
     assert not Path("ref").exists()
+
+
+def test_plan_is_all_that_is_wanted(tiny, capsys):
+    before = sorted(Path().rglob("*"))
+    assert main([*WORDS, "--plan", "--o", "ref"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"\n{word}: " in told for word in ("memory", "disk", "time")) and "16 particles" in told
+    assert main([*WORDS, "--plan", "--workers", "3"]) == 0
+    assert "in each worker" in capsys.readouterr().out
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_what_does_not_fit_does_not_start(tiny, capsys, monkeypatch):
+    monkeypatch.setattr("tomobayes.jobs.memory.available_bytes", lambda: 5e8)
+    monkeypatch.setattr("tomobayes.jobs.memory.free_bytes", lambda _: 1e3)
+    assert main([*WORDS, "--o", "ref"]) == 2
+    told = capsys.readouterr().err
+    assert "of memory, and 0.5 GB are available" in told and "of disk, and 0 MB are free" in told
+    assert not Path("ref").exists()
+
+
+def test_sizes_of_the_cache_are_understood(tiny, capsys):
+    for size in ("4GB", "0", "1.5 g", "500MB"):
+        assert main([*WORDS, "--cache", size, "--plan"]) == 0
+    assert main([*WORDS, "--cache", "much", "--plan"]) == 2
+    assert "--cache is a size of memory such as 4GB or 500MB, not 'much'" in capsys.readouterr().err

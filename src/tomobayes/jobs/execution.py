@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tomobayes.compute.executors import InProcess
+from tomobayes.compute.threads import use_threads
 from tomobayes.compute.workers import OnWorkers, connect, local_workers
 from tomobayes.imaging.gathering import Gatherer
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.handles import Images, Shelf, digest
 from tomobayes.jobs.log import Log
+from tomobayes.jobs.memory import Crew, MemoryPlan
 from tomobayes.jobs.parameters import Reconstruct, Refine
 
-__all__ = ["Execution", "execution"]
+__all__ = ["Execution", "crew_of", "execution"]
 
 
 @dataclass(frozen=True)
@@ -31,20 +33,26 @@ class Execution:
         self.executor.done = lambda part: step(len(part.particles))
 
 
+def crew_of(parameters: Reconstruct | Refine) -> Crew:
+    """Who will do the work. Workers of this machine share its cores unless told otherwise, those of a cluster have one each."""
+    if parameters.scheduler is not None:
+        return Crew(parameters.j or 1, 1, elsewhere=True)
+    if parameters.workers is not None:
+        return Crew(parameters.j or max(1, use_threads(None) // parameters.workers), parameters.workers)
+    return Crew(use_threads(parameters.j))
+
+
 @contextmanager
-def execution(
-    parameters: Reconstruct | Refine, experiment: Experiment, folder: Path, cache_bytes: float, threads: int, log: Log
-) -> Iterator[Execution]:
+def execution(parameters: Reconstruct | Refine, experiment: Experiment, plan: MemoryPlan, folder: Path, log: Log) -> Iterator[Execution]:
     """Everything ready to run tasks; workers end when the block does.
 
     Parameters
     ----------
+    plan : how many threads each process has, and what it may keep
     folder : of the job; workers find there what tasks share
-    cache_bytes : for images that are kept, of all processes together
-    threads : of each process
     """
     source, radius = experiment.source, experiment.source.box // 2 - 1
-    gather = Gatherer(experiment.dataset, source, radius, cache_bytes)
+    gather = Gatherer(experiment.dataset, source, radius, plan.budget)
     if parameters.scheduler is not None:
         wanted = connect(parameters.scheduler)
     elif parameters.workers is not None:
@@ -55,7 +63,7 @@ def execution(
     with ExitStack() as stack:
         client = stack.enter_context(wanted)
         count = len(client.scheduler_info(n_workers=-1)["workers"])
-        log.say(f"{count} workers of {threads} threads each")
+        log.say(f"{count} workers of {plan.crew.threads} threads each")
         files = (parameters.i if parameters.i and parameters.i.is_file() else None, *experiment.inputs)
         images = Images(
             members=parameters.members,
@@ -65,8 +73,8 @@ def execution(
             content=digest(files),
             source=source,
             radius=radius,
-            cache_bytes=cache_bytes / count,
+            cache_bytes=plan.budget / count,
         )
         shelf = Shelf(folder, images, experiment.dataset.particles, gather)
         stack.callback(shelf.clear)
-        yield Execution(OnWorkers(client, shelf, threads), gather, shelf.keeps)
+        yield Execution(OnWorkers(client, shelf, plan.crew.threads), gather, shelf.keeps)

@@ -1,79 +1,174 @@
-"""How much memory a job will need, told before it starts."""
+"""What a job will need, told before it starts: memory of its worst moment, disk, and time of its longest iteration."""
 
 from __future__ import annotations
 
 import math
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tomobayes.fourier.volume import PADDING, half_extent
-from tomobayes.imaging.gathering import folds_for
+import numpy as np
+
+from tomobayes.fourier.volume import half_extent
 from tomobayes.jobs.experiment import Experiment
+from tomobayes.jobs.log import duration
 from tomobayes.model import BadInput, Problem
 
-__all__ = ["MemoryPlan", "available_bytes", "memory_plan"]
+__all__ = ["Crew", "MemoryPlan", "available_bytes", "gigabytes", "memory_plan"]
 
-PORTION_BYTES = 5e8
-MOST_PARTICLES = 256
-CANDIDATES = 256
-"""Poses of one particle that a local search compares at once: 32 orientations kept, split in 8."""
+PROCESS_BYTES = 6.2e8
+"""A process that has compiled its kernels and holds no data yet."""
+PORTION_BYTES, MOST_PARTICLES = 5e8, 64
+"""Bounds on the particles that are worked on together."""
+CELL_BYTES = {"sum": 14, "accumulator": 16, "transform": 8}
+"""Per cell of the oversampled half transform: Σb and Σw (with what the allocator loses), one accumulator, one reference."""
+SEARCH_BYTES_PER_SAMPLE = 2600
+"""Candidate slices of one particle and what comparing them needs, per Fourier sample of the particle."""
+SEARCH_SECONDS_PER_SAMPLE = 4e-6
+"""Core-seconds of one particle's expectation per Fourier sample; a rough figure, of a machine of 2024."""
+ROW_BYTES = 700
+"""Of one particle in a STAR file."""
 
-SHARED_SEARCH_BYTES = 8e8
-"""Arrays of a search over one grid for many particles, which is cut into batches of about this size."""
+
+@dataclass(frozen=True)
+class Crew:
+    """Who works: ``workers`` processes of ``threads`` threads (0: the job's own process alone), on this machine or elsewhere."""
+
+    threads: int
+    workers: int = 0
+    elsewhere: bool = False
+
+    @property
+    def cores(self) -> int:
+        """That compute at a time."""
+        return self.threads * max(1, self.workers)
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes, for the worst moment of a job.
+    """What a job takes, in bytes and seconds.
 
     Parameters
     ----------
+    crew : who works
+    portion : particles that are worked on together
     statistics : of all particles; kept where they fit, else cut again from the images in every iteration
-    portion : particles whose statistics are gathered together
-    least : what the job cannot do without
+    leader, worker : what the job's own process and each worker cannot do without
+    available : memory of this machine; cache : most that kept statistics may take, None for what is to spare
+    disk, free : what the job's folder will hold at most, and what its disk has left
+    iteration_seconds : of the longest iteration
     """
 
-    statistics: float
+    crew: Crew
     portion: int
-    least: float
+    statistics: float
+    leader: float
+    worker: float
     available: float
+    cache: float | None
+    disk: float
+    free: float
+    iteration_seconds: float
+
+    @property
+    def least(self) -> float:
+        """What this machine must have."""
+        return self.leader + (0 if self.crew.elsewhere else self.crew.workers * self.worker)
 
     @property
     def budget(self) -> float:
-        """For statistics that are kept."""
-        return max(0.0, 0.8 * (self.available - self.least))
+        """For statistics that are kept, of all processes together."""
+        spare = max(0.0, 0.8 * (self.available - self.least))
+        return spare if self.cache is None else self.cache if self.crew.elsewhere else min(self.cache, spare)
 
     @property
-    def sentence(self) -> str:
+    def peak(self) -> float:
+        """What this machine will be asked for."""
+        return self.least + (0 if self.crew.elsewhere else min(self.statistics, self.budget))
+
+    @property
+    def sentences(self) -> Iterator[str]:
         """The plan in words."""
-        keeps = "kept" if self.statistics <= self.budget else "partly gathered anew in each iteration"
-        total = self.least + min(self.statistics, self.budget)
-        needed = f"memory: about {_gigabytes(total)} of {_gigabytes(self.available)}"
-        return f"{needed}; image statistics ({_gigabytes(self.statistics)}) {keeps}"
+        keeps = "kept" if self.statistics <= self.budget else f"partly gathered anew in each iteration ({gigabytes(self.budget)} kept)"
+        each = f" ({gigabytes(self.worker)} in each worker)" if self.crew.workers else ""
+        needed = f"memory: about {gigabytes(self.peak)} of {gigabytes(self.available)}{each}"
+        yield f"{needed}; image statistics ({gigabytes(self.statistics)}) {keeps}"
+        if self.disk:
+            yield f"disk: at most about {gigabytes(self.disk)} of {gigabytes(self.free)}"
+        if self.iteration_seconds:
+            yield f"time: very roughly {duration(self.iteration_seconds)} for the longest iteration on {self.crew.cores} cores"
 
     def check(self) -> None:
         """Refuse a job that cannot finish."""
+        problems = []
         if self.least > self.available:
-            what = f"this needs about {_gigabytes(self.least)} of memory, and {_gigabytes(self.available)} are available"
-            raise BadInput(Problem(None, "", what, remedy="make --box smaller, --bin larger, or use fewer threads (--j)"))
+            what = f"this needs about {gigabytes(self.least)} of memory, and {gigabytes(self.available)} are available"
+            problems.append(Problem(None, "", what, remedy="make --box smaller, --bin larger, or use fewer workers or threads (--j)"))
+        if self.disk > self.free:
+            what = f"this needs about {gigabytes(self.disk)} of disk, and {gigabytes(self.free)} are free"
+            problems.append(
+                Problem(None, "", what, remedy="make room, write elsewhere with --o, or keep fewer iterations (--keep-iterations)")
+            )
+        if problems:
+            raise BadInput(problems)
 
 
-def memory_plan(experiment: Experiment, threads: int, *, search: bool) -> MemoryPlan:
-    """Memory of a reconstruction, or of a refinement (``search``), to the box's full resolution."""
-    box, count = experiment.source.box, int(experiment.usable.sum())
-    radius = box // 2 - 1
-    samples = _samples(experiment, radius)
+def memory_plan(
+    experiment: Experiment,
+    crew: Crew,
+    *,
+    folds: int = 1,
+    iterations: int = 0,
+    keep: int = 0,
+    cache: float | None = None,
+    out: Path | None = None,
+) -> MemoryPlan:
+    """What a refinement of ``iterations`` takes at the box's full resolution, or a reconstruction, which has none.
+
+    Parameters
+    ----------
+    folds : of each half-set; keep : iterations whose maps and checkpoints are kept
+    out : the job's folder, if it is decided
+    """
+    count, box = int(experiment.usable.sum()), experiment.source.box
+    samples = _samples(experiment, box // 2 - 1)
     per_particle = samples * (16 if experiment.source.engine == "subtomograms" else 12)
-    portion = int(min(max(PORTION_BYTES / per_particle, 1), MOST_PARTICLES, count))
-    cells = (2 * half_extent(radius) + 1) ** 2 * (half_extent(radius) + 1)
-    padded = (PADDING * box) ** 3
-    kept = 12 * cells * 2 * (folds_for(count // 2) if search else 1)
-    accumulators = 16 * cells * (threads + 1) + 12 * cells
-    transforms = 24 * padded
-    posterior = max(40 * CANDIDATES * samples, SHARED_SEARCH_BYTES) if search else 0
-    least = max(accumulators, transforms) + kept + 3 * portion * per_particle + posterior + 4e8
-    return MemoryPlan(count * per_particle, portion, least, available_bytes())
+    portion = int(min(max(PORTION_BYTES / per_particle, 1), MOST_PARTICLES, _largest_group(experiment)))
+    cells = _cells(box // 2 - 1)
+    sums, search = CELL_BYTES["sum"] * cells * folds, iterations > 0
+    state = 4 * box**3 * (4 + (2 * folds if folds > 1 else 0)) if search else 0
+    accumulating = cells * (CELL_BYTES["accumulator"] * (crew.threads + 1) + CELL_BYTES["sum"])
+    task = CELL_BYTES["sum"] * cells * min(folds, portion) + accumulating + 3 * portion * per_particle
+    if search:
+        task += CELL_BYTES["transform"] * cells * folds + SEARCH_BYTES_PER_SAMPLE * samples
+    solving = CELL_BYTES["sum"] * cells * (3 if folds > 1 else 0) + 40 * (2 * box) * box**2 + state
+    return MemoryPlan(
+        crew=crew,
+        portion=portion,
+        statistics=count * per_particle,
+        leader=PROCESS_BYTES + 2 * sums + state + max(solving, sums if crew.workers else task),
+        worker=PROCESS_BYTES + state + task,
+        available=available_bytes(),
+        cache=cache,
+        disk=keep * (state + 8 * box**3) + 12 * box**3 + (iterations + 1) * ROW_BYTES * len(experiment.usable),
+        free=free_bytes(out),
+        iteration_seconds=count * samples * SEARCH_SECONDS_PER_SAMPLE / crew.cores if search else 0,
+    )
+
+
+def _largest_group(experiment: Experiment) -> int:
+    """Most particles of one tilt series and half-set."""
+    particles, usable = experiment.dataset.particles, experiment.usable
+    _, members = np.unique(np.stack([particles.tilt_series[usable], particles.half[usable]]), axis=1, return_counts=True)
+    return int(members.max())
+
+
+def _cells(radius: int) -> int:
+    """Of the oversampled half transform."""
+    extent = half_extent(radius)
+    return (2 * extent + 1) ** 2 * (extent + 1)
 
 
 def _samples(experiment: Experiment, radius: int) -> float:
@@ -94,6 +189,14 @@ def available_bytes() -> float:
     return min(limits)
 
 
+def free_bytes(folder: Path | None) -> float:
+    """Free space of the disk that a folder is on, or will be."""
+    place = (folder or Path()).resolve()
+    while not place.exists():
+        place = place.parent
+    return float(shutil.disk_usage(place).free)
+
+
 def _system_bytes() -> float:
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
@@ -102,5 +205,6 @@ def _system_bytes() -> float:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _gigabytes(count: float) -> str:
+def gigabytes(count: float) -> str:
+    """A size in words."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"

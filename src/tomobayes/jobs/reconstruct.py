@@ -9,19 +9,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tomobayes.compute.executors import InProcess
 from tomobayes.compute.threads import use_threads
 from tomobayes.formats.mrc import write_map
 from tomobayes.fourier.volume import Sums
-from tomobayes.imaging.gathering import Gatherer, portions
+from tomobayes.imaging.gathering import portions
 from tomobayes.inference.maximisation import solve
 from tomobayes.inference.reconstruction import reconstruct_halves, signal_free_noise
 from tomobayes.jobs.describe import data_section
+from tomobayes.jobs.execution import Execution, crew_of, execution
 from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
 from tomobayes.jobs.figures import angstrom, experiment_findings, half_map_fsc
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import Reconstruct
+from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.results import hand_on
 from tomobayes.maps.fsc import FscCurves, masked_fsc
 from tomobayes.maps.masks import sphere_mask
@@ -35,14 +36,19 @@ MASK_EDGE_PX = 5
 
 def run(parameters: Reconstruct, context: Context) -> Path:
     """Write half1, half2 and merged.mrc, and an optimisation set that names them with the particles' half-sets."""
-    threads = use_threads(parameters.j)
+    use_threads(parameters.j)
     group = symmetry_group(parameters.sym)
     experiment, dealt = with_halves(load_experiment(parameters, context.log), parameters.particle_diameter, parameters.random_seed)
-    plan = memory_plan(experiment, threads, search=False)
+    plan = memory_plan(experiment, crew_of(parameters), cache=parameters.cache_bytes, out=parameters.o)
     plan.check()
+    sentences = [f"{int(experiment.usable.sum())} of {len(experiment.usable)} particles, {plan.crew.threads} threads", *plan.sentences]
+    if parameters.plan:
+        raise Planned(sentences)
     folder = context.open(experiment.inputs)
-    context.log.say(f"{int(experiment.usable.sum())} of {len(experiment.usable)} particles, {threads} threads; {plan.sentence}")
-    maps = _solved(_sums(experiment, plan, group, context))
+    for sentence in sentences:
+        context.log.say(sentence)
+    with execution(parameters, experiment, plan, folder, context.log) as running:
+        maps = _solved(_sums(experiment, plan, group, running, context))
     _write(folder, context, experiment, maps)
     curves = _correlation(maps[0], maps[1], parameters.particle_diameter, len(group), experiment)
     context.log.say(f"Resolution (FSC 0.143): {angstrom(curves.resolution_angstrom())}")
@@ -50,21 +56,25 @@ def run(parameters: Reconstruct, context: Context) -> Path:
     return folder
 
 
-def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], context: Context) -> tuple[Sums, Sums]:
+def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], running: Execution, context: Context) -> tuple[Sums, Sums]:
     box, particles = experiment.source.box, experiment.dataset.particles
-    radius = box // 2 - 1
     parts = portions(experiment.dataset, experiment.usable, plan.portion)
-    gather = Gatherer(experiment.dataset, experiment.source, radius, plan.budget)
     with context.log.steps("Reconstruction", 2 * int(experiment.usable.sum())) as step:
-        executor = InProcess(lambda part: step(len(part.particles)))
-        sigma2, without = signal_free_noise(parts, gather, executor)
-        left = [part for part in parts if part.tilt_series not in without]
-        rotation, centre = torch.from_numpy(particles.rotation), torch.from_numpy(particles.centre_angstrom)
+        running.tell(step)
+        sigma2, without = signal_free_noise(parts, running.gather, running.executor)
         sums, more = reconstruct_halves(
-            left, gather, sigma2, rotation, centre, box=box, radius=radius, group=torch.from_numpy(group), executor=executor
+            [part for part in parts if part.tilt_series not in without],
+            running.gather,
+            sigma2,
+            torch.from_numpy(particles.rotation),
+            torch.from_numpy(particles.centre_angstrom),
+            box=box,
+            radius=box // 2 - 1,
+            group=torch.from_numpy(group),
+            executor=running.executor,
         )
     for index, why in (without | more).items():
-        context.log.warn(f"tilt series {experiment.dataset.tilt_series[index].name} is set aside: {why}")
+        context.log.warn(f"tilt series {experiment.dataset.tilt_series[index].name} failed three times and is set aside: {why}")
     return sums[1, 0], sums[2, 0]
 
 

@@ -14,12 +14,13 @@ from tomobayes.compute.threads import use_threads
 from tomobayes.imaging.gathering import folds_for, portions
 from tomobayes.inference.refinement import Settings, State, initial_state, refine, resumed
 from tomobayes.jobs.describe import unoriented
-from tomobayes.jobs.execution import Execution, execution
+from tomobayes.jobs.execution import Execution, crew_of, execution
 from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.handles import STATE_CLASSES
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import Refine
+from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.references import check_fits, read_references, solvent_mask
 from tomobayes.jobs.refine_files import forget_iterations, forget_maps, write_iteration, write_result
 from tomobayes.jobs.refine_report import iteration_sentence, refinement_report
@@ -39,16 +40,18 @@ class _Task:
     settings: Settings
     references: tuple[Map, Map] | None
     plan: MemoryPlan
-    threads: int
+    folds: int
 
 
 def run(parameters: Refine, context: Context) -> Path:
     """Write RELION's run_* files, iteration by iteration, and an optimisation set for the next job."""
     task = _prepare(parameters, context)
+    if parameters.plan:
+        raise Planned(_plan_sentences(task))
     folder = context.open([*task.experiment.inputs, *(parameters.references or ()), parameters.mask])
     for sentence in _plan_sentences(task):
         context.log.say(sentence)
-    with execution(parameters, task.experiment, folder, _cache(parameters, task.plan), task.threads, context.log) as running:
+    with execution(parameters, task.experiment, task.plan, folder, context.log) as running:
         state = _finished(task, running, context, parameters.keep_iterations)
     context.output(*write_result(folder, task.experiment, task.settings, state, parameters.mask))
     context.show(refinement_report(task.experiment, task.settings, state, task.dealt))
@@ -56,7 +59,7 @@ def run(parameters: Refine, context: Context) -> Path:
 
 
 def _prepare(parameters: Refine, context: Context) -> _Task:
-    threads = use_threads(parameters.j)
+    use_threads(parameters.j)
     group = symmetry_group(parameters.sym)
     references = read_references(parameters.references)
     like = None if references is None or parameters.references is None else (parameters.references[0], references[0])
@@ -66,7 +69,17 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
     box, pixel = experiment.source.box, experiment.pixel_size_angstrom
     if references is not None and parameters.references is not None:
         check_fits(list(zip(parameters.references, references, strict=True)), box, pixel, "the refinement's")
-    plan = memory_plan(experiment, threads, search=True)
+    count = int(experiment.usable.sum())
+    folds = folds_for(count // 2, parameters.sigma_ang is not None)
+    plan = memory_plan(
+        experiment,
+        crew_of(parameters),
+        folds=folds,
+        iterations=parameters.max_iter,
+        keep=parameters.keep_iterations,
+        cache=parameters.cache_bytes,
+        out=parameters.o,
+    )
     plan.check()
     settings = Settings(
         box=box,
@@ -85,11 +98,7 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
         max_iterations=parameters.max_iter,
         relion4_likelihood=parameters.likelihood == "relion4",
     )
-    return _Task(experiment, dealt, settings, references, plan, threads)
-
-
-def _cache(parameters: Refine, plan: MemoryPlan) -> float:
-    return plan.budget if parameters.cache_bytes is None else min(plan.budget, parameters.cache_bytes)
+    return _Task(experiment, dealt, settings, references, plan, folds)
 
 
 def _check_poses(parameters: Refine, experiment: Experiment) -> None:
@@ -120,9 +129,9 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
     halves = [int((experiment.dataset.particles.half[used] == half).sum()) for half in (1, 2)]
     yield (
         f"{int(used.sum())} particles ({halves[0]} and {halves[1]} in the half-sets) in {len(experiment.dataset.tilt_series)} tilt series, "
-        f"from {names[source.engine]}; box {source.box} px of {experiment.pixel_size_angstrom:g} Å; {task.threads} threads"
+        f"from {names[source.engine]}; box {source.box} px of {experiment.pixel_size_angstrom:g} Å; {task.plan.crew.threads} threads"
     )
-    yield task.plan.sentence
+    yield from task.plan.sentences
     if not used.all():
         yield f"{int((~used).sum())} of {len(used)} particles are left out: their box does not lie inside enough images"
     if task.dealt:
@@ -134,7 +143,7 @@ def _finished(task: _Task, running: Execution, context: Context, keep: int) -> S
     experiment, settings = task.experiment, task.settings
     particles = experiment.dataset.particles
     count = int(experiment.usable.sum())
-    parts = portions(experiment.dataset, experiment.usable, task.plan.portion, folds_for(count // 2))
+    parts = portions(experiment.dataset, experiment.usable, task.plan.portion, task.folds)
     gather, executor = running.gather, running.executor
     state: State | None = context.last_state(STATE_CLASSES)
     if state is None:
