@@ -10,12 +10,35 @@ import os
 # OpenMP reads this when PyTorch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tomobayes.jobs.parameters import Extract, ImportProject, Info, LocalResolution, Mask, Postprocess, Reconstruct, Refine, Simulate
-from tomobayes.jobs.verbs import extract, import_project, info, local_resolution, mask, postprocess, reconstruct, refine, simulate
+from tomobayes.jobs.parameters import (
+    ClusterSubmit,
+    Extract,
+    ImportProject,
+    Info,
+    LocalResolution,
+    Mask,
+    Postprocess,
+    Reconstruct,
+    Refine,
+    Simulate,
+)
+from tomobayes.jobs.verbs import (
+    cluster_submit,
+    extract,
+    import_project,
+    info,
+    local_resolution,
+    mask,
+    postprocess,
+    reconstruct,
+    refine,
+    simulate,
+)
 from tomobayes.model import BadInput
 
 __all__ = [
     "BadInput",
+    "ClusterSubmit",
     "Extract",
     "ImportProject",
     "Info",
@@ -25,6 +48,7 @@ __all__ = [
     "Reconstruct",
     "Refine",
     "Simulate",
+    "cluster_submit",
     "extract",
     "import_project",
     "info",

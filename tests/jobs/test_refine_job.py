@@ -169,7 +169,7 @@ def test_what_does_not_fit_does_not_start(tiny, capsys, monkeypatch):
     monkeypatch.setattr("tomobayes.jobs.memory.free_bytes", lambda _: 1e3)
     assert main([*WORDS, "--o", "ref"]) == 2
     told = capsys.readouterr().err
-    assert "of memory, and 0.5 GB are available" in told and "of disk, and 0 MB are free" in told
+    assert "of memory, and 0.50 GB are available" in told and "of disk, and 0 MB are free" in told
     assert not Path("ref").exists()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ Handle = Callable[[], Any]
 
 PATIENCE_S = 600.0
 """How long to wait for the first worker of a cluster."""
+CONNECTION_S = 10.0
+"""How long to wait for a scheduler to answer."""
 DEATHS = 3
 """A task that was running when so many workers died is taken to be what killed them."""
 
@@ -199,7 +202,7 @@ def local_workers(count: int) -> Iterator[Client]:
 
 @contextmanager
 def connect(scheduler: str) -> Iterator[Client]:
-    """The workers of a scheduler that runs already, told by its address or by the file it wrote.
+    """The workers of a scheduler, told by its address (tcp://host:port) or by the file it writes when it starts.
 
     Raises
     ------
@@ -208,7 +211,17 @@ def connect(scheduler: str) -> Iterator[Client]:
     """
     from distributed import Client
 
-    where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
-    with Client(**where, timeout=30) as client:
+    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": str(_awaited(Path(scheduler)))}
+    with Client(**where, timeout=CONNECTION_S) as client:
         client.wait_for_workers(1, timeout=PATIENCE_S)
         yield client
+
+
+def _awaited(file: Path) -> Path:
+    """A file that somebody is about to write: a batch system takes its time to start a scheduler."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not file.is_file():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no scheduler has written {file} in {PATIENCE_S:.0f} s")
+        time.sleep(0.5)
+    return file

@@ -16,6 +16,7 @@ from tomobayes.jobs.handles import Images, Shelf, digest
 from tomobayes.jobs.log import Log
 from tomobayes.jobs.memory import Crew, MemoryPlan
 from tomobayes.jobs.parameters import Reconstruct, Refine
+from tomobayes.model import BadInput, Problem
 
 __all__ = ["Execution", "crew_of", "execution"]
 
@@ -61,7 +62,12 @@ def execution(parameters: Reconstruct | Refine, experiment: Experiment, plan: Me
         yield Execution(InProcess(), gather, lambda state, path: None)
         return
     with ExitStack() as stack:
-        client = stack.enter_context(wanted)
+        try:
+            client = stack.enter_context(wanted)
+        except (OSError, TimeoutError) as error:
+            remedy = "start one with cluster-submit, and give the scheduler.json of its folder"
+            problem = Problem(None, "--scheduler", f"no workers to be had at {parameters.scheduler} ({error})", remedy=remedy)
+            raise BadInput(problem) from None
         count = len(client.scheduler_info(n_workers=-1)["workers"])
         log.say(f"{count} workers of {plan.crew.threads} threads each")
         files = (parameters.i if parameters.i and parameters.i.is_file() else None, *experiment.inputs)

@@ -26,6 +26,10 @@ CELL_BYTES = {"sum": 14, "accumulator": 16, "transform": 8}
 """Per cell of the oversampled half transform: Σb and Σw (with what the allocator loses), one accumulator, one reference."""
 SEARCH_BYTES_PER_SAMPLE = 2600
 """Candidate slices of one particle and what comparing them needs, per Fourier sample of the particle."""
+SHARED_BYTES = 1.92e8
+"""Largest array of a search over one grid for many particles, which is cut into batches of this size; a few live together."""
+SHARED_SHIFTS, SHARED_RESOLUTION = 81, 40.0
+"""Shifts and resolution (Å) of such a search, about."""
 SEARCH_SECONDS_PER_SAMPLE = 4e-6
 """Core-seconds of one particle's expectation per Fourier sample; a rough figure, of a machine of 2024."""
 ROW_BYTES = 700
@@ -121,6 +125,7 @@ def memory_plan(
     *,
     folds: int = 1,
     iterations: int = 0,
+    everywhere: bool = True,
     keep: int = 0,
     cache: float | None = None,
     out: Path | None = None,
@@ -129,7 +134,8 @@ def memory_plan(
 
     Parameters
     ----------
-    folds : of each half-set; keep : iterations whose maps and checkpoints are kept
+    folds : of each half-set; everywhere : whether the first search is over all orientations
+    keep : iterations whose maps and checkpoints are kept
     out : the job's folder, if it is decided
     """
     count, box = int(experiment.usable.sum()), experiment.source.box
@@ -143,6 +149,9 @@ def memory_plan(
     task = CELL_BYTES["sum"] * cells * min(folds, portion) + accumulating + 3 * portion * per_particle
     if search:
         task += CELL_BYTES["transform"] * cells * folds + SEARCH_BYTES_PER_SAMPLE * samples
+    if search and everywhere:
+        coarse = _samples(experiment, min(box // 2 - 1, round(box * experiment.pixel_size_angstrom / SHARED_RESOLUTION)))
+        task += SHARED_BYTES + min(16 * portion * SHARED_SHIFTS * coarse, 2 * SHARED_BYTES)
     solving = CELL_BYTES["sum"] * cells * (3 if folds > 1 else 0) + 40 * (2 * box) * box**2 + state
     return MemoryPlan(
         crew=crew,
@@ -207,4 +216,6 @@ def _system_bytes() -> float:
 
 def gigabytes(count: float) -> str:
     """A size in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
+    if count < 1e8:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.{2 if count < 1e10 else 0}f} GB"

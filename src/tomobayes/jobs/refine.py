@@ -76,6 +76,7 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
         crew_of(parameters),
         folds=folds,
         iterations=parameters.max_iter,
+        everywhere=parameters.sigma_ang is None,
         keep=parameters.keep_iterations,
         cache=parameters.cache_bytes,
         out=parameters.o,

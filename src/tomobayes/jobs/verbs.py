@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tomobayes.jobs.parameters import (
+    ClusterSubmit,
     Extract,
     ImportProject,
     Info,
@@ -23,7 +24,19 @@ from tomobayes.jobs.parameters import (
 )
 from tomobayes.jobs.parameters.base import JobParameters
 
-__all__ = ["VERBS", "extract", "import_project", "info", "local_resolution", "mask", "postprocess", "reconstruct", "refine", "simulate"]
+__all__ = [
+    "VERBS",
+    "cluster_submit",
+    "extract",
+    "import_project",
+    "info",
+    "local_resolution",
+    "mask",
+    "postprocess",
+    "reconstruct",
+    "refine",
+    "simulate",
+]
 
 
 def extract(parameters: Extract) -> Path:
@@ -59,6 +72,11 @@ def postprocess(parameters: Postprocess) -> Path:
     return _run("postprocess", parameters)
 
 
+def cluster_submit(parameters: ClusterSubmit) -> Path:
+    """Start a scheduler and workers on a cluster, through the site's own submission script."""
+    return _run("cluster_submit", parameters)
+
+
 def reconstruct(parameters: Reconstruct) -> Path:
     """Make half-maps from the poses that the particles have."""
     return _run("reconstruct", parameters)
@@ -84,6 +102,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Mask: mask,
     Postprocess: postprocess,
     LocalResolution: local_resolution,
+    ClusterSubmit: cluster_submit,
 }
 """Every verb on offer, in the order of the help."""
 
