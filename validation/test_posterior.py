@@ -20,11 +20,12 @@ from tomobayes.imaging.noise import precision, signal_free_sums, spectrum
 from tomobayes.imaging.observation import Statistics, from_subtomograms, from_tilt_images
 from tomobayes.imaging.subtomograms import modulated_images, pseudo_subtomogram
 from tomobayes.imaging.views import views_of
-from tomobayes.inference.expectation import expect, posteriors
+from tomobayes.inference.expectation import expect
 from tomobayes.inference.likelihood import log_likelihood, shift_phases
 from tomobayes.inference.maximisation import relative_pose
 from tomobayes.inference.priors import PosePrior, log_prior_shift
 from tomobayes.inference.sampling import local_plan
+from tomobayes.inference.search import posteriors
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.maps.resampling import fourier_resample
 

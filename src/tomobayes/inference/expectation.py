@@ -15,9 +15,10 @@ from tomobayes.imaging.noise import NoiseSums, residual_sums
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.gain import GainSums
 from tomobayes.inference.likelihood import shift_phases
+from tomobayes.inference.posterior import Posterior, trimmed
 from tomobayes.inference.priors import PosePrior
 from tomobayes.inference.sampling import Plan
-from tomobayes.inference.search import Posterior, posteriors, trimmed
+from tomobayes.inference.search import posteriors
 
 __all__ = ["PoseEstimates", "expect"]
 
@@ -76,9 +77,12 @@ def _summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> 
     vectors = vector_from_matrix(best.T @ posterior.rotations.double())
     near = share * (vectors.norm(dim=-1) < 0.35)  # one mode: the mean of two far apart is neither
     turn = (near[:, None] * vectors).sum(0) / near.sum()
-    variance = (near * (vectors - turn).square().sum(-1)).sum() / near.sum() / 3
     shift = (place[:, None] * posterior.shifts_px.double()).sum(0)
-    spread = (place * (posterior.shifts_px.double() - shift).square().sum(-1)).sum() / 3
+    if posterior.covariance is None:
+        variance = (near * (vectors - turn).square().sum(-1)).sum() / near.sum() / 3
+        spread = (place * (posterior.shifts_px.double() - shift).square().sum(-1)).sum() / 3
+    else:
+        variance, spread = posterior.covariance.diagonal().reshape(2, 3).mean(1)
     frame = statistics.frame[row]
     pixel = statistics.pixel_size_angstrom
     places = statistics.anchor_angstrom[row] + pixel * (posterior.shifts_px.double() @ frame.T)
@@ -90,7 +94,7 @@ def _summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> 
         (place * (places - prior.centre_angstrom[row]).square().sum(-1)).sum(),
         probability.max(),
         (probability > probability.max() * 1e-3).sum().double(),
-        torch.logsumexp(posterior.log_density.double().flatten(), 0),
+        torch.as_tensor(posterior.log_evidence, dtype=torch.float64, device=frame.device),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ __all__ = [
     "Plan",
     "around",
     "children",
+    "climbing",
     "global_plan",
     "local_plan",
     "orientations",
@@ -46,11 +47,13 @@ class Plan:
     levels : at least two, coarse to fine; each halves the angular spacing of the one before
     angular_range : degrees around each particle's pose; not used by searches over a grid of all orientations
     shift_range_px : largest shift tried, box pixels
+    climbs : instead of visiting the last level's grid, go from the best pose to the peak of the posterior and integrate around it
     """
 
     levels: tuple[Level, ...]
     angular_range: float
     shift_range_px: float
+    climbs: bool = False
 
 
 def radius_for_step(step_degrees: float, diameter_px: float, box: int) -> int:
@@ -92,6 +95,13 @@ def local_plan(
     halvings = max(1, min(depth, math.ceil(math.log2(coarsest_shift_px / finest_shift_px) - 1e-6)))
     levels = tuple(Level(finest_step * 2**k, finest_shift_px * 2 ** min(k, halvings), radius) for k in reversed(range(depth + 1)))
     return Plan(levels, angular_range, shift_range_px)
+
+
+def climbing(plan: Plan, diameter_px: float, box: int) -> Plan:
+    """The plan that seeks the basin of the peak with as much detail as its spacings can follow, and climbs in place of its last level."""
+    *coarse, finest = plan.levels
+    looks = [replace(level, radius=min(level.radius, radius_for_step(level.angular_step, diameter_px, box))) for level in coarse]
+    return replace(plan, levels=(*looks, finest), climbs=True)
 
 
 def orientations(healpix_order: int, group: np.ndarray) -> Tensor:

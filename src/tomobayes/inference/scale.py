@@ -11,7 +11,7 @@ from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.likelihood import profile_likelihood, shift_phases
 from tomobayes.inference.priors import PosePrior
 from tomobayes.inference.sampling import Plan, around, shift_lattice
-from tomobayes.inference.search import task_of
+from tomobayes.inference.task import task_of
 
 __all__ = ["fit_scale"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tomobayes.imaging.gathering import Portion
 from tomobayes.inference.priors import PosePrior
-from tomobayes.inference.sampling import Plan, global_plan, local_plan, orientations
+from tomobayes.inference.sampling import Plan, climbing, global_plan, local_plan, orientations
 from tomobayes.inference.state import Phase, Record, Settings, State
 from tomobayes.model import Particles
 
@@ -30,9 +30,11 @@ def next_plan(state: State, settings: Settings) -> tuple[Plan, Tensor | None]:
     if state.iteration == 0:
         width = settings.sigma_rotation
         range_px = settings.offset_range / pixel
-        return local_plan(width, state.angular_step, 2.5 * width, max(2.0, range_px / 3), shift_px, range_px, state.radius), None
-    coarse, coarse_px = 2 * state.angular_step, 2 * shift_px
-    return local_plan(coarse, state.angular_step, REACH * coarse, coarse_px, shift_px, REACH * coarse_px, state.radius), None
+        plan = local_plan(width, state.angular_step, 2.5 * width, max(2.0, range_px / 3), shift_px, range_px, state.radius)
+    else:
+        coarse, coarse_px = 2 * state.angular_step, 2 * shift_px
+        plan = local_plan(coarse, state.angular_step, REACH * coarse, coarse_px, shift_px, REACH * coarse_px, state.radius)
+    return climbing(plan, diameter, settings.box), None
 
 
 def pose_prior(particles: Particles, part: Portion, settings: Settings, state: State) -> PosePrior:

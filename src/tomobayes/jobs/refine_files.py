@@ -34,7 +34,10 @@ def taking_part(experiment: Experiment, state: State) -> NDArray[np.bool_]:
 
 
 def refined(experiment: Experiment, state: State) -> tuple[Dataset, Columns]:
-    """The data set with a state's poses, and result columns of the particles (zero where they took no part)."""
+    """The data set with a state's poses, and result columns of the particles (zero where they took no part).
+
+    tomobayesSigmaAngle (degrees) and tomobayesSigmaOriginAngst are the posterior's standard deviations, the mean over three axes.
+    """
     particles = with_poses(experiment.dataset.particles, state.rotation.numpy(), state.centre_angstrom.numpy())
     particles = replace(particles, class_number=np.where(taking_part(experiment, state), 1, particles.class_number))
     found = state.estimates
@@ -43,6 +46,8 @@ def refined(experiment: Experiment, state: State) -> tuple[Dataset, Columns]:
         "rlnMaxValueProbDistribution": found.best_probability.numpy(),
         "rlnLogLikeliContribution": found.log_evidence.numpy(),
         "rlnNrOfSignificantSamples": found.significant.numpy().astype(np.int64),
+        "tomobayesSigmaAngle": found.sigma_rotation.numpy(),
+        "tomobayesSigmaOriginAngst": found.sigma_shift_angstrom.numpy(),
     }
     return experiment.dataset.with_particles(particles), columns
 
