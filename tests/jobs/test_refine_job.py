@@ -150,7 +150,7 @@ def test_job_that_does_not_fit_into_memory_is_not_started(tiny, capsys, monkeypa
 
     monkeypatch.setattr(memory, "available_bytes", lambda: 2e8)
     assert main([*WORDS, "--o", "ref"]) == 2
-    assert "of memory, and 0.2 GB are available" in capsys.readouterr().err
+    assert "of memory, and 0.20 GB are available" in capsys.readouterr().err
     assert not Path("ref").exists()
 
 
