@@ -30,8 +30,8 @@ SHARED_BYTES = 1.92e8
 """Largest array of a search over one grid for many particles, which is cut into batches of this size; a few live together."""
 SHARED_SHIFTS, SHARED_RESOLUTION = 81, 40.0
 """Shifts and resolution (Å) of such a search, about."""
-SEARCH_SECONDS_PER_SAMPLE = 4e-6
-"""Core-seconds of one particle's expectation per Fourier sample; a rough figure, of a machine of 2024."""
+SEARCH_SECONDS, SEARCH_SECONDS_PER_SAMPLE = 0.04, 3e-6
+"""Core-seconds of one particle's expectation, and what every Fourier sample adds; rough figures, of a machine of 2024."""
 ROW_BYTES = 700
 """Of one particle in a STAR file."""
 
@@ -163,7 +163,7 @@ def memory_plan(
         cache=cache,
         disk=keep * (state + 8 * box**3) + 12 * box**3 + (iterations + 1) * ROW_BYTES * len(experiment.usable),
         free=free_bytes(out),
-        iteration_seconds=count * samples * SEARCH_SECONDS_PER_SAMPLE / crew.cores if search else 0,
+        iteration_seconds=count * (SEARCH_SECONDS + samples * SEARCH_SECONDS_PER_SAMPLE) / crew.cores if search else 0,
     )
 
 
