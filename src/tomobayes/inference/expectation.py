@@ -33,7 +33,8 @@ class PoseEstimates:
     sigma_rotation : (P,) degrees, sigma_shift_angstrom : (P,), standard deviations of one component
     spread_angstrom2 : (P,) posterior mean of the squared distance from the prior centre
     best_probability : (P,) largest probability of one grid pose (rlnMaxValueProbDistribution)
-    significant : (P,) number of poses that hold the mass; log_evidence : (P,) nats
+    significant : (P,) number of poses that hold the mass; log_evidence : (P,) nats, over radians and box pixels
+    discarded : (P,) share of the posterior that the coarse levels of the search dropped, as they saw it
     """
 
     rotation: Tensor
@@ -44,6 +45,7 @@ class PoseEstimates:
     best_probability: Tensor
     significant: Tensor
     log_evidence: Tensor
+    discarded: Tensor
 
 
 def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,6 +97,7 @@ def _summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> 
         probability.max(),
         (probability > probability.max() * 1e-3).sum().double(),
         torch.as_tensor(posterior.log_evidence, dtype=torch.float64, device=frame.device),
+        torch.as_tensor(posterior.discarded, dtype=torch.float64, device=frame.device),
     )
 
 

@@ -26,6 +26,7 @@ class Posterior:
     slices : (K, Q) V(Aᵀq) at the finest level's samples
     log_evidence : nats, log ∫ exp(log_density) over radians and box pixels
     covariance : (6, 6) of turns (radians, in the reference's frame) and shifts (box pixels) around the peak (Laplace); None: on a grid
+    discarded : share of the posterior that coarser levels dropped, as they saw it
     """
 
     row: int
@@ -36,6 +37,7 @@ class Posterior:
     slices: Tensor
     log_evidence: float
     covariance: Tensor | None = None
+    discarded: float = 0.0
 
 
 def significant(log_weight: Tensor, fewest: int, most: int) -> Tensor:

@@ -64,7 +64,7 @@ def iterate(
 def _table(particles: Particles, state: State, found: Found, without: Mapping[int, str]) -> PoseEstimates:
     """Estimates of all particles; those that take no part keep their poses, those of tilt series set aside the given ones."""
     count, rows = len(particles), torch.from_numpy(found.particles)
-    blank = [torch.zeros(count, dtype=torch.float64) for _ in range(6)]
+    blank = [torch.zeros(count, dtype=torch.float64) for _ in range(7)]
     table = PoseEstimates(state.rotation.clone(), state.centre_angstrom.clone(), *blank)
     for name, values in vars(found.estimates).items():
         getattr(table, name)[rows] = values
@@ -148,6 +148,7 @@ def _record(state: State, curves: FscCurves, found: PoseEstimates, rows: Tensor)
         sigma_rotation=float(found.sigma_rotation[rows].median()),
         sigma_shift_angstrom=float(found.sigma_shift_angstrom[rows].median()),
         best_probability=float(found.best_probability[rows].mean()),
+        discarded=float(found.discarded[rows].mean()),
         offset_sigma=state.offset_sigma,
         log_evidence=float(found.log_evidence[rows].sum()),
     )

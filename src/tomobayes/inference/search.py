@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from tomobayes.compute.precision import coarse_products
 from tomobayes.fourier.slices import extract_slices
 from tomobayes.fourier.volume import FourierVolume
 from tomobayes.imaging.observation import Statistics
@@ -41,11 +43,22 @@ def _shared_scores(task: Task, grid: Tensor, shifts_px: Tensor, n: int, rows: sl
     step = max(1, BATCH_FLOATS // (2 * n))
     for some in (grid[i : i + step] for i in range(0, len(grid), step)):
         slices = extract_slices(task.volume, some, points)
-        parts.append(log_likelihood(moved, task.weight[rows, :n], slices))
+        with coarse_products():
+            parts.append(log_likelihood(moved, task.weight[rows, :n], slices))
     return torch.cat(parts, -1)
 
 
-def _global_start(task: Task, plan: Plan, grid: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+@dataclass(frozen=True)
+class _Kept:
+    """What one level leaves of a particle's candidates, best first, and which share of the posterior, seen so coarsely, it dropped."""
+
+    row: int
+    rotations: Tensor
+    shifts_px: Tensor
+    discarded: float
+
+
+def _global_start(task: Task, plan: Plan, grid: Tensor) -> Iterator[_Kept]:
     """Per particle, the orientations and (absolute) shifts that survive the first, shared level of a global search."""
     level = plan.levels[0]
     shifts = shift_lattice(level.shift_step_px, plan.shift_range_px).to(task.shift_px)
@@ -57,10 +70,10 @@ def _global_start(task: Task, plan: Plan, grid: Tensor) -> Iterator[tuple[int, T
         for i, score in enumerate(scores):
             row = start + i
             absolute = shifts + task.shift_px[row]
-            yield row, *_survivors(score + log_prior(task, row, grid, absolute), grid, absolute)
+            yield _survivors(row, score + log_prior(task, row, grid, absolute), grid, absolute)
 
 
-def _local_start(task: Task, plan: Plan) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _local_start(task: Task, plan: Plan) -> Iterator[_Kept]:
     """Per particle, the first level of a search around its pose."""
     level = plan.levels[0]
     lattice = shift_lattice(level.shift_step_px, plan.shift_range_px).to(task.shift_px)
@@ -68,14 +81,15 @@ def _local_start(task: Task, plan: Plan) -> Iterator[tuple[int, Tensor, Tensor]]
         rotations = around(task.rotation[row], level.angular_step, plan.angular_range)
         shifts = lattice + task.shift_px[row]
         score, _ = own_scores(task, row, rotations, shifts, level.radius)
-        yield row, *_survivors(score, rotations, shifts)
+        yield _survivors(row, score, rotations, shifts)
 
 
-def _survivors(score: Tensor, rotations: Tensor, shifts_px: Tensor) -> tuple[Tensor, Tensor]:
+def _survivors(row: int, score: Tensor, rotations: Tensor, shifts_px: Tensor, discarded: float = 0.0) -> _Kept:
     """Orientations that hold the mass, and the shifts that hold it for those orientations."""
     kept = significant(torch.logsumexp(score, 0), FEWEST, MOST)
     moved = significant(torch.logsumexp(score[:, kept], 1), FEWEST // 2, MOST)
-    return rotations[kept], shifts_px[moved]
+    held = torch.logsumexp(score[moved][:, kept].double().flatten(), 0) - torch.logsumexp(score.double().flatten(), 0)
+    return _Kept(row, rotations[kept], shifts_px[moved], 1 - (1 - discarded) * float(held.exp()))
 
 
 def posteriors(
@@ -103,25 +117,26 @@ def posteriors(
     task = task_of(statistics, precision, volume, prior, rotation, centre_angstrom, plan.levels[-1].radius)
     task = as_printed(task) if relion4 else task
     start = _local_start(task, plan) if grid is None else _global_start(task, plan, grid)
-    for row, rotations, shifts in start:
+    for kept in start:
         for parent, level in pairwise(plan.levels[:-1]):
-            rotations, shifts = _split(rotations, shifts, parent, level)
-            score, _ = own_scores(task, row, rotations, shifts, level.radius)
-            rotations, shifts = _survivors(score, rotations, shifts)
-        if plan.climbs:
-            yield around_peak(task, row, rotations[0], shifts[0])
-        else:
-            yield _on_grid(task, row, *_split(rotations, shifts, *plan.levels[-2:]), plan.levels[-1])
+            finer = _split(kept, parent, level)
+            score, _ = own_scores(task, kept.row, *finer, level.radius)
+            kept = _survivors(kept.row, score, *finer, kept.discarded)
+        found = around_peak(task, kept.row, kept.rotations[0], kept.shifts_px[0]) if plan.climbs else _on_grid(task, kept, plan)
+        yield replace(found, discarded=kept.discarded)
 
 
-def _split(rotations: Tensor, shifts_px: Tensor, parent: Level, level: Level) -> tuple[Tensor, Tensor]:
+def _split(kept: _Kept, parent: Level, level: Level) -> tuple[Tensor, Tensor]:
     """The poses of the next level that lie in the cells of those that survived."""
-    return children(rotations, parent.angular_step), shift_children(shifts_px, parent.shift_step_px, level.shift_step_px)
+    return children(kept.rotations, parent.angular_step), shift_children(kept.shifts_px, parent.shift_step_px, level.shift_step_px)
 
 
-def _on_grid(task: Task, row: int, rotations: Tensor, shifts_px: Tensor, level: Level) -> Posterior:
-    score, slices = own_scores(task, row, rotations, shifts_px, level.radius)
+def _on_grid(task: Task, kept: _Kept, plan: Plan) -> Posterior:
+    """The posterior over the last level's grid."""
+    level = plan.levels[-1]
+    rotations, shifts = _split(kept, plan.levels[-2], level)
+    score, slices = own_scores(task, kept.row, rotations, shifts, level.radius)
     total = torch.logsumexp(score.double().flatten(), 0)
     probability = torch.exp(score.double() - total).float()
     cell = 3 * math.log(math.radians(level.angular_step) * level.shift_step_px)
-    return Posterior(row, rotations, shifts_px, probability, score, slices, float(total) + cell)
+    return Posterior(kept.row, rotations, shifts, probability, score, slices, float(total) + cell)

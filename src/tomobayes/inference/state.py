@@ -85,6 +85,7 @@ class Record:
     sigma_rotation: float
     sigma_shift_angstrom: float
     best_probability: float
+    discarded: float
     offset_sigma: float
     log_evidence: float
 

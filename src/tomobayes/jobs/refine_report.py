@@ -75,6 +75,7 @@ def _convergence(history: tuple[Record, ...]) -> list[Item]:
         iteration_chart("Orientations", "Angle", "°", angles),
         iteration_chart("Positions", "Distance", "Å", distances),
         iteration_chart("Largest probability of a pose", "Mean over particles", "", {"Largest probability": over("best_probability")}),
+        iteration_chart("Posterior that coarse levels dropped", "Mean share over particles", "", {"Dropped": over("discarded")}),
     ]
 
 
