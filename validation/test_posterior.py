@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from scipy.stats import chi2
 
 from commands import tomobayes
 from tomobayes.formats.mrc import read_map
 from tomobayes.formats.relion import read_dataset
 from tomobayes.fourier.slices import Accumulator, extract_slices
 from tomobayes.fourier.volume import from_map
-from tomobayes.geometry.rotations import matrix_from_vector
+from tomobayes.geometry.rotations import matrix_from_vector, vector_from_matrix
 from tomobayes.imaging.crops import Crop
 from tomobayes.imaging.noise import precision, signal_free_sums, spectrum
 from tomobayes.imaging.observation import Statistics, from_subtomograms, from_tilt_images
@@ -23,9 +24,11 @@ from tomobayes.imaging.views import views_of
 from tomobayes.inference.expectation import expect
 from tomobayes.inference.likelihood import log_likelihood, shift_phases
 from tomobayes.inference.maximisation import relative_pose
+from tomobayes.inference.peak import climb
 from tomobayes.inference.priors import PosePrior, log_prior_shift
 from tomobayes.inference.sampling import local_plan
 from tomobayes.inference.search import posteriors
+from tomobayes.inference.task import task_of
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.maps.resampling import fourier_resample
 
@@ -113,36 +116,115 @@ def _likelier_than_the_truth(data, rows, statistics, volume):
     return likelier
 
 
+def _isolated(folder, snr, n_series=4):
+    """Particles 700 Å apart in white noise, and the map they show."""
+    tomobayes(
+        *("simulate", "--model", "builtin:ribosome", "--box", BOX, "--angpix", PIXEL, "--image-size-px", 640, 640),
+        *("--n-series", n_series, "--n-particles", 20, "--min-distance", 700, "--thickness", 300),
+        *("--snr", snr, "--noise", "white", "--data-type", "float32", "--seed", 3, "--o", folder),
+    )
+    data = read_dataset(particles=folder / "particles_truth.star", tomograms=folder / "tomograms.star")
+    return data, torch.from_numpy(read_map(folder / "truth_class1.mrc").data)
+
+
+def _by_series(data):
+    for series in range(len(data.tilt_series)):
+        rows = np.flatnonzero(data.particles.tilt_series == series)
+        yield rows, from_tilt_images(data, rows, Crop(BOX, 64, 64), RADIUS)
+
+
 def test_credible_sets_are_calibrated(tmp_path, claims):
     """How often the true pose lies in the smallest set of poses that holds 90 % of the posterior; particles 700 Å apart in white noise."""
-    tomobayes(
-        *("simulate", "--model", "builtin:ribosome", "--box", BOX, "--angpix", PIXEL, "--image-size-px", 640, 640, "--n-series", 4),
-        *(
-            "--n-particles",
-            20,
-            "--min-distance",
-            700,
-            "--thickness",
-            300,
-            "--snr",
-            0.05,
-            "--noise",
-            "white",
-            "--seed",
-            3,
-            "--o",
-            tmp_path / "set",
-        ),
-    )
-    data = read_dataset(particles=tmp_path / "set/particles_truth.star", tomograms=tmp_path / "set/tomograms.star")
-    volume = torch.from_numpy(read_map(tmp_path / "set/truth_class1.mrc").data)
-    likelier = []
-    for series in range(4):
-        rows = np.flatnonzero(data.particles.tilt_series == series)
-        likelier += _likelier_than_the_truth(data, rows, from_tilt_images(data, rows, Crop(BOX, 64, 64), RADIUS), volume)
+    data, volume = _isolated(tmp_path / "set", 0.05)
+    likelier = [one for rows, statistics in _by_series(data) for one in _likelier_than_the_truth(data, rows, statistics, volume)]
     share = {level: float(np.mean(np.array(likelier) < level)) for level in (0.5, 0.9)}
     claims.measured("true pose inside the 90 % credible set, share of particles", share[0.9], at_least=0.85, at_most=0.95, oracle=0.9)
     claims.measured("inside the 50 % credible set", share[0.5], oracle=0.5)
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Errors of P peaks from the true poses, (P, 6) radians and box pixels, and the covariances claimed for them, (P, 6, 6)."""
+
+    error: np.ndarray
+    covariance: np.ndarray
+
+    @property
+    def surprise(self):
+        """(P,) squared length of the errors in standard deviations: chi-square with six degrees of freedom where widths are right."""
+        return np.einsum("pi,pij,pj->p", self.error, np.linalg.inv(self.covariance), self.error)
+
+
+def _peaks(data, rows, statistics, volume, weight):
+    """Climbs that begin at the true poses end at the peaks."""
+    rotation, centre = _poses(data, rows)
+    task = task_of(statistics, weight, from_map(volume, RADIUS), _prior(statistics), rotation, centre, RADIUS)
+    peaks = [climb(task, row, task.rotation[row], task.shift_px[row]) for row in range(len(rows))]
+    turn = [vector_from_matrix(task.rotation[row].double().T @ peak.rotation.double()) for row, peak in enumerate(peaks)]
+    moved = [peak.shift_px - task.shift_px[row] for row, peak in enumerate(peaks)]
+    error = torch.cat([torch.stack(turn), torch.stack(moved).double()], 1)
+    return Peaks(error.numpy(), torch.stack([peak.covariance for peak in peaks]).numpy())
+
+
+@pytest.mark.parametrize("snr", [0.01, 0.03, 0.1])
+def test_peaks_are_as_far_from_the_truth_as_they_say(tmp_path, snr, claims):
+    """The share of true poses inside the 90 % ellipsoid of Laplace's approximation."""
+    data, volume = _isolated(tmp_path / "set", snr)
+    found = []
+    for rows, statistics in _by_series(data):
+        weight = precision(statistics, spectrum(signal_free_sums(statistics)))
+        found.append(_peaks(data, rows, statistics, volume, weight).surprise)
+    inside = float(np.mean(np.concatenate(found) < chi2.ppf(0.9, 6)))
+    claims.measured(f"SNR {snr}: true pose inside the 90 % ellipsoid, share of particles", inside, at_least=0.85, at_most=0.95, oracle=0.9)
+
+
+@dataclass(frozen=True)
+class _Noisy:
+    """Images with white noise of their own, anew for each seed."""
+
+    images: object
+    sigma: float
+    seed: int
+
+    @property
+    def shape(self):
+        return self.images.shape
+
+    @property
+    def pixel_size_angstrom(self):
+        return self.images.pixel_size_angstrom
+
+    def read(self, tilt):
+        noise = np.random.default_rng((self.seed, tilt)).standard_normal(self.shape[1:], dtype=np.float32)
+        return self.images.read(tilt) + np.float32(self.sigma) * noise
+
+
+@pytest.mark.parametrize("sigma", [1.0, 3.0])
+def test_widths_are_the_scatter_over_noise(tmp_path, sigma, claims):
+    """Twelve noises over the same images: the scatter of the peaks against the widths claimed, turns and shifts apart.
+
+    The unit of ``sigma`` is the noise of a signal-to-noise ratio of 0.1.
+    """
+    data, volume = _isolated(tmp_path / "set", 1e6, n_series=1)
+    noise = sigma * _signal_sigma(data, volume) / np.sqrt(0.1)
+    runs = []
+    for seed in range(12):
+        series = replace(data.tilt_series[0], images=_Noisy(data.tilt_series[0].images, noise, seed))
+        noisy = replace(data, tilt_series=(series,))
+        ((rows, statistics),) = _by_series(noisy)
+        weight = precision(statistics, spectrum(signal_free_sums(statistics)))
+        runs.append(_peaks(noisy, rows, statistics, volume, weight))
+    errors, claimed = np.stack([run.error for run in runs]), np.stack([run.covariance.diagonal(axis1=1, axis2=2) for run in runs])
+    for what, axes in (("turns", slice(0, 3)), ("shifts", slice(3, 6))):
+        scatter = float(np.sqrt(errors.var(0, ddof=1)[:, axes].mean()))
+        ratio = float(np.sqrt(claimed[..., axes].mean())) / scatter
+        claims.measured(f"noise x {sigma:g}: claimed width of {what} over their scatter", ratio, at_least=0.8, at_most=1.2, oracle=1.0)
+
+
+def _signal_sigma(data, volume):
+    """Standard deviation of an untilted projection inside the particle."""
+    projection = volume.sum(0).numpy()
+    return float(projection[np.abs(projection) > 0.05 * np.abs(projection).max()].std())
 
 
 def test_crowded_particles_are_not_overconfident(truth, rows, statistics, true_map, claims):
