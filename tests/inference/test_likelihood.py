@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from tomobayes.geometry.pointgroups import point_group
+from tomobayes.geometry.rotations import matrix_from_vector
 from tomobayes.inference.gain import GainSums, fit_gains
 from tomobayes.inference.likelihood import log_likelihood, profile_likelihood, shift_phases
 from tomobayes.inference.priors import PosePrior, log_prior_rotation, log_prior_shift
@@ -70,6 +73,24 @@ def test_tilt_prior_looks_at_the_second_euler_angle_in_the_subtomogram():
     torch.testing.assert_close(log_prior_rotation(prior, 0, prior.subtomogram[0] @ part), torch.tensor([0.0, -2.0, -4.5]).double())
     without = _prior(sigma_tilt=10.0, tilt=torch.tensor([math.nan]))
     assert (log_prior_rotation(without, 0, prior.subtomogram[0] @ part) == 0).all()
+
+
+@pytest.mark.parametrize(("symbol", "tilt"), [("C6", 90.0), ("D2", 90.0), ("D2", 0.0), ("O", 90.0), ("I1", 30.0)])
+def test_priors_believe_in_whichever_mate_is_searched(symbol, tilt):
+    """A pose at the centre of the priors and each of its mates are believed alike, and more than what is far from all of them."""
+    group = torch.from_numpy(point_group(symbol))
+    angles = np.random.default_rng(0).uniform(0, 360, (20, 3))
+    angles[:, 1] = tilt
+    poses = torch.from_numpy(Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix()).mT
+    upright = _prior(sigma_tilt=10.0, tilt=torch.tensor([tilt]), group=group)
+    for pose in upright.subtomogram[0] @ poses:
+        near = replace(upright, rotation=pose[None], sigma_rotation=5.0)
+        for prior in (upright, near):
+            belief = log_prior_rotation(prior, 0, pose @ group)
+            torch.testing.assert_close(belief, belief[:1].expand_as(belief), atol=1e-6, rtol=0)
+            assert belief[0] > -math.log(len(group)) - 1e-6
+        turned = pose @ matrix_from_vector(torch.tensor([[0.14, -0.07, 0.1]]).double())
+        assert log_prior_rotation(near, 0, turned) < belief[0] - 1.5
 
 
 def test_shift_prior_is_gaussian_in_each_component():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from tomobayes.geometry.rotations import angular_distance_degrees
-
 __all__ = ["PosePrior", "log_prior_rotation", "log_prior_shift"]
+
+
+def _identity() -> Tensor:
+    return torch.eye(3, dtype=torch.float64)[None]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class PosePrior:
     sigma_tilt : degrees; infinite for no prior
     centre_angstrom : (P, 3) tomogram, where the particle is believed to be
     sigma_shift_angstrom : standard deviation of one component of its distance from there
+    group : (G, 3, 3) float64 rotations g of the reference: a pose A is believed as much as its mates A·g
     """
 
     rotation: Tensor
@@ -34,22 +38,28 @@ class PosePrior:
     sigma_tilt: float
     centre_angstrom: Tensor
     sigma_shift_angstrom: float
+    group: Tensor = field(default_factory=_identity)
 
 
 def log_prior_rotation(prior: PosePrior, row: int, rotations: Tensor) -> Tensor:
-    """(K,) log prior of orientations (K, 3, 3) reference -> tomogram of one particle.
+    """(K,) log prior of orientations (K, 3, 3) reference -> tomogram of one particle: log (1/G) Σ_g exp(belief in A·g).
 
-    The tilt is the second Euler angle of A_subᵀ·A, whose cosine is that matrix's last element.
+    A search visits one mate of each pose, whichever it is; the prior may have been centred on another. The angle from R to A·g
+    follows from its trace, <R·gᵀ, A>; the tilt is the second Euler angle of A_subᵀ·A·g, whose cosine is that matrix's last element.
     """
-    total = torch.zeros(len(rotations), dtype=torch.float64, device=rotations.device)
     exact = rotations.double()
-    if prior.sigma_rotation < float("inf"):
-        total -= 0.5 * (angular_distance_degrees(prior.rotation[row].expand_as(exact), exact) / prior.sigma_rotation).square()
-    if prior.sigma_tilt < float("inf") and not torch.isnan(prior.tilt[row]):
-        cosine = torch.einsum("i,ki->k", prior.subtomogram[row][:, 2], exact[:, :, 2])
-        tilt = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
-        total -= 0.5 * ((tilt - prior.tilt[row]) / prior.sigma_tilt).square()
-    return total
+    belief = torch.zeros(len(exact), 1, dtype=torch.float64, device=exact.device)
+    if prior.sigma_rotation < math.inf:
+        trace = exact.flatten(1) @ (prior.rotation[row] @ prior.group.mT).flatten(1).T
+        belief = belief - 0.5 * (_angle((trace - 1) / 2) / prior.sigma_rotation).square()
+    if prior.sigma_tilt < math.inf and not torch.isnan(prior.tilt[row]):
+        cosine = (prior.subtomogram[row][:, 2] @ exact) @ prior.group[:, :, 2].T
+        belief = belief - 0.5 * ((_angle(cosine) - prior.tilt[row]) / prior.sigma_tilt).square()
+    return torch.logsumexp(belief, 1) - math.log(belief.shape[1])
+
+
+def _angle(cosine: Tensor) -> Tensor:
+    return torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
 
 
 def log_prior_shift(shifts_angstrom: Tensor, sigma_angstrom: float) -> Tensor:

@@ -48,6 +48,7 @@ def pose_prior(particles: Particles, part: Portion, settings: Settings, state: S
         sigma_tilt=settings.sigma_tilt,
         centre_angstrom=torch.from_numpy(particles.position_angstrom[rows]),
         sigma_shift_angstrom=state.offset_sigma,
+        group=torch.from_numpy(settings.group),
     )
 
 
