@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tomobayes.compute.workers import DEATHS
+from tomobayes.compute.workers import DEATHS, WORKER_ENVIRONMENT
 from tomobayes.formats.atomic import atomic_path
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import ClusterSubmit
@@ -97,8 +97,11 @@ def _scheduler(folder: Path, parameters: ClusterSubmit) -> str:
 
 
 def _worker(folder: Path, parameters: ClusterSubmit) -> str:
-    words = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
-    return shlex.join([*words, "--death-timeout", f"{60 * parameters.patience:g}s", "--scheduler-file", str(folder / SCHEDULER_FILE)])
+    words = ["env", f"DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON={WORKER_ENVIRONMENT}", sys.executable, "-m", "distributed.cli.dask_worker"]
+    options = ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
+    return shlex.join(
+        [*words, *options, "--death-timeout", f"{60 * parameters.patience:g}s", "--scheduler-file", str(folder / SCHEDULER_FILE)]
+    )
 
 
 def _submitted(parameters: ClusterSubmit, script: Path) -> str:
