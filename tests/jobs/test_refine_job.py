@@ -136,6 +136,8 @@ def test_particles_beyond_the_border_keep_their_rows(refined, project):
         ([*WORDS[1:], "--sigma-tilt", "3"], "--sigma-tilt needs the column rlnAngleTiltPrior"),
         ([*WORDS[1:], "--likelihood", "relion4"], "relion4 is a likelihood of pseudo-subtomograms"),
         ([*WORDS[1:], "--ref1", "sim/truth_class1.mrc"], "--ref1 and --ref2 belong together"),
+        ([*WORDS[1:], "--relax-sym", "Q5"], "--relax-sym: 'Q5' is not a point group known here"),
+        ([*WORDS[1:], "--sym", "C4", "--relax-sym", "C6"], "--relax-sym: --sym C4 is no subgroup of C6"),
         ([*WORDS[1:5], "--particle-diameter", "500"], "a particle of 500 Å does not fit into a box of 24 pixels"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fundamental_domain", "lattice_rotations", "point_group", "representatives"]
+__all__ = ["fundamental_domain", "is_subgroup", "lattice_rotations", "point_group", "representatives"]
 
 Float = NDArray[np.float64]
 
@@ -81,6 +81,11 @@ def lattice_rotations(group: Float) -> Float:
     """
     whole = np.abs(group - np.rint(group)).max((1, 2)) < 1e-9
     return np.asarray(np.rint(group[whole]))
+
+
+def is_subgroup(subgroup: Float, group: Float) -> bool:
+    """Whether every rotation of one group, axes included, is one of the other, (H, 3, 3) and (G, 3, 3)."""
+    return bool((np.abs(subgroup[:, None] - group).max((2, 3)).min(1) < 1e-6).all())
 
 
 def representatives(group: Float, subgroup: Float) -> Float:

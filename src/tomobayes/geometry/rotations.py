@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["angular_distance_degrees", "matrix_from_vector", "mean_rotation", "vector_from_matrix"]
+__all__ = ["angular_distance_degrees", "matrix_from_vector", "mean_rotation", "nearest_mates", "vector_from_matrix"]
 
 
 def matrix_from_vector(vector: Tensor) -> Tensor:
@@ -51,6 +51,12 @@ def vector_from_matrix(matrix: Tensor) -> Tensor:
 def angular_distance_degrees(a: Tensor, b: Tensor) -> Tensor:
     """Angle of the rotation that takes a to b, (..., 3, 3) each -> (...,) degrees."""
     return torch.rad2deg(vector_from_matrix(a.mT @ b).norm(dim=-1))
+
+
+def nearest_mates(rotations: Tensor, targets: Tensor, group: Tensor) -> Tensor:
+    """The mate A·g of each rotation A that is nearest to its target, (P, 3, 3) twice and (G, 3, 3) -> (P, 3, 3)."""
+    traces = (rotations.mT @ targets).flatten(1) @ group.to(rotations).flatten(1).T
+    return rotations @ group.to(rotations)[traces.argmax(1)]
 
 
 def mean_rotation(matrices: Tensor, weights: Tensor) -> Tensor:

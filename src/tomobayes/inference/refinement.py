@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.compute.executors import Executor, InProcess
-from tomobayes.geometry.rotations import angular_distance_degrees
+from tomobayes.geometry.rotations import angular_distance_degrees, nearest_mates
 from tomobayes.imaging.gathering import Portion
 from tomobayes.imaging.noise import NoiseSums, spectrum
 from tomobayes.inference.expectation import PoseEstimates
@@ -81,7 +81,7 @@ def _next_state(state: State, settings: Settings, found: Found, estimates: PoseE
     maps, curves = regularised(by_half(sums, len(state.fold_references[0])), settings)
     members = {key: rows for key, rows in state.members.items() if key[0] not in without}
     rows = torch.from_numpy(np.concatenate(list(members.values())))
-    record = _record(state, curves, estimates, rows)
+    record = _record(state, settings, curves, estimates, rows)
     history = (*state.history, record)
     phase, converged = next_phase(settings, history)
     shell = last_shell_above(curves.corrected)
@@ -132,8 +132,9 @@ def _merged_spectrum(before: Tensor, sums: NoiseSums) -> Tensor:
     return after
 
 
-def _record(state: State, curves: FscCurves, found: PoseEstimates, rows: Tensor) -> Record:
-    turned = angular_distance_degrees(state.rotation[rows], found.rotation[rows])
+def _record(state: State, settings: Settings, curves: FscCurves, found: PoseEstimates, rows: Tensor) -> Record:
+    before = nearest_mates(state.rotation[rows], found.rotation[rows], torch.from_numpy(settings.mates))
+    turned = angular_distance_degrees(before, found.rotation[rows])
     shifted = (state.centre_angstrom[rows] - found.centre_angstrom[rows]).norm(dim=-1)
     return Record(
         iteration=state.iteration + 1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -48,12 +48,14 @@ class Plan:
     angular_range : degrees around each particle's pose; not used by searches over a grid of all orientations
     shift_range_px : largest shift tried, box pixels
     climbs : instead of visiting the last level's grid, go from the best pose to the peak of the posterior and integrate around it
+    turns : (R, 3, 3) of the reference, identity first: a search around a pose A begins around every A·r
     """
 
     levels: tuple[Level, ...]
     angular_range: float
     shift_range_px: float
     climbs: bool = False
+    turns: Tensor = field(default_factory=lambda: torch.eye(3, dtype=torch.float64)[None])
 
 
 def radius_for_step(step_degrees: float, diameter_px: float, box: int) -> int:

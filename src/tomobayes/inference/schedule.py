@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from tomobayes.geometry.pointgroups import representatives
 from tomobayes.imaging.gathering import Portion
 from tomobayes.inference.priors import PosePrior
 from tomobayes.inference.sampling import Plan, climbing, global_plan, local_plan, orientations
@@ -34,7 +36,8 @@ def next_plan(state: State, settings: Settings) -> tuple[Plan, Tensor | None]:
     else:
         coarse, coarse_px = 2 * state.angular_step, 2 * shift_px
         plan = local_plan(coarse, state.angular_step, REACH * coarse, coarse_px, shift_px, REACH * coarse_px, state.radius)
-    return climbing(plan, diameter, settings.box), None
+    turns = torch.from_numpy(representatives(settings.mates, settings.group))
+    return replace(climbing(plan, diameter, settings.box), turns=turns), None
 
 
 def pose_prior(particles: Particles, part: Portion, settings: Settings, state: State) -> PosePrior:
@@ -48,7 +51,7 @@ def pose_prior(particles: Particles, part: Portion, settings: Settings, state: S
         sigma_tilt=settings.sigma_tilt,
         centre_angstrom=torch.from_numpy(particles.position_angstrom[rows]),
         sigma_shift_angstrom=state.offset_sigma,
-        group=torch.from_numpy(settings.group),
+        group=torch.from_numpy(settings.mates),
     )
 
 

@@ -78,15 +78,23 @@ def _local_start(task: Task, plan: Plan) -> Iterator[_Kept]:
     level = plan.levels[0]
     lattice = shift_lattice(level.shift_step_px, plan.shift_range_px).to(task.shift_px)
     for row in range(len(task.data)):
-        rotations = around(task.rotation[row], level.angular_step, plan.angular_range)
+        near = around(task.rotation[row], level.angular_step, plan.angular_range)
+        # Mates of the same candidates, so that all are equally far from their peaks and the reference alone tells them apart.
+        rotations = (near @ plan.turns[:, None].to(near)).flatten(0, 1)
         shifts = lattice + task.shift_px[row]
-        score, _ = own_scores(task, row, rotations, shifts, level.radius)
-        yield _survivors(row, score, rotations, shifts)
+        score = _scores(task, row, rotations, shifts, level.radius)
+        yield _survivors(row, score, rotations, shifts, mates=len(plan.turns))
 
 
-def _survivors(row: int, score: Tensor, rotations: Tensor, shifts_px: Tensor, discarded: float = 0.0) -> _Kept:
+def _scores(task: Task, row: int, rotations: Tensor, shifts_px: Tensor, radius: int) -> Tensor:
+    """(M, K) log posterior of one particle's own candidates, a level's usual number at a time."""
+    groups = (rotations[i : i + 8 * MOST] for i in range(0, len(rotations), 8 * MOST))
+    return torch.cat([own_scores(task, row, some, shifts_px, radius)[0] for some in groups], -1)
+
+
+def _survivors(row: int, score: Tensor, rotations: Tensor, shifts_px: Tensor, discarded: float = 0.0, mates: int = 1) -> _Kept:
     """Orientations that hold the mass, and the shifts that hold it for those orientations."""
-    kept = significant(torch.logsumexp(score, 0), FEWEST, MOST)
+    kept = significant(torch.logsumexp(score, 0), FEWEST, max(MOST, FEWEST * mates))
     moved = significant(torch.logsumexp(score[:, kept], 1), FEWEST // 2, MOST)
     held = torch.logsumexp(score[moved][:, kept].double().flatten(), 0) - torch.logsumexp(score.double().flatten(), 0)
     return _Kept(row, rotations[kept], shifts_px[moved], 1 - (1 - discarded) * float(held.exp()))
@@ -120,8 +128,8 @@ def posteriors(
     for kept in start:
         for parent, level in pairwise(plan.levels[:-1]):
             finer = _split(kept, parent, level)
-            score, _ = own_scores(task, kept.row, *finer, level.radius)
-            kept = _survivors(kept.row, score, *finer, kept.discarded)
+            score = _scores(task, kept.row, *finer, level.radius)
+            kept = _survivors(kept.row, score, *finer, kept.discarded, len(plan.turns))
         found = around_peak(task, kept.row, kept.rotations[0], kept.shifts_px[0]) if plan.climbs else _on_grid(task, kept, plan)
         yield replace(found, discarded=kept.discarded)
 

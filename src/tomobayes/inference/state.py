@@ -31,7 +31,8 @@ class Settings:
     ----------
     box, pixel_size_angstrom : of the maps
     particle_diameter : of the soft sphere outside which a reference is zero
-    group : (G, 3, 3) point group
+    group : (G, 3, 3) point group of the maps
+    relaxed_group : (K, 3, 3) larger one that the particle nearly has: local searches try these mates of a pose, too; None: as the maps
     mask : (n, n, n) in [0, 1], used instead of the sphere
     healpix_order : of the first global search; step 60°/2^order
     offset_range : largest shift tried in the first search; offset_sigma : initial width of its prior
@@ -58,6 +59,12 @@ class Settings:
     tau2_fudge: float = 1.0
     max_iterations: int = 30
     relion4_likelihood: bool = False
+    relaxed_group: NDArray[np.float64] | None = None
+
+    @property
+    def mates(self) -> NDArray[np.float64]:
+        """(K, 3, 3) rotations g of the reference: of a pose A it is not known beforehand which A·g it is."""
+        return self.group if self.relaxed_group is None else self.relaxed_group
 
     @property
     def largest_radius(self) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tomobayes.formats.mrc_images import check_images
 from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset
 from tomobayes.formats.stored_particles import StoredStacks, StoredSubtomograms, check_stored
-from tomobayes.geometry.pointgroups import point_group
+from tomobayes.geometry.pointgroups import is_subgroup, point_group
 from tomobayes.imaging.gathering import Engine, Source, choose_engine, usable_particles
 from tomobayes.jobs.log import Log
 from tomobayes.jobs.parameters import ImageParameters
@@ -24,6 +24,7 @@ __all__ = [
     "check_pixels",
     "load_experiment",
     "one_pixel_size",
+    "relaxed_group",
     "symmetry_group",
     "usable_or_refuse",
     "with_halves",
@@ -211,9 +212,19 @@ def with_halves(experiment: Experiment, diameter_angstrom: float | None, seed: i
     return experiment, dealt
 
 
-def symmetry_group(symbol: str) -> NDArray[np.float64]:
+def symmetry_group(symbol: str, option: str = "--sym") -> NDArray[np.float64]:
     """(G, 3, 3) operators of a point group that a user named."""
     try:
         return point_group(symbol)
     except ValueError as error:
-        raise BadInput(Problem(None, "--sym", str(error))) from None
+        raise BadInput(Problem(None, option, str(error))) from None
+
+
+def relaxed_group(symbol: str, sym: str) -> NDArray[np.float64]:
+    """(K, 3, 3) operators of a point group that contains that of the maps, ``sym``."""
+    group = symmetry_group(symbol, "--relax-sym")
+    if not is_subgroup(symmetry_group(sym), group):
+        what = f"--sym {sym} is no subgroup of {symbol}"
+        why = "the maps would have a symmetry that the particle does not even nearly have"
+        raise BadInput(Problem(None, "--relax-sym", what, why, "choose --sym so that all its axes are also axes of --relax-sym"))
+    return group

@@ -15,7 +15,7 @@ from tomobayes.imaging.gathering import folds_for, portions
 from tomobayes.inference.refinement import Settings, State, initial_state, refine, resumed
 from tomobayes.jobs.describe import unoriented
 from tomobayes.jobs.execution import Execution, crew_of, execution
-from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
+from tomobayes.jobs.experiment import Experiment, load_experiment, relaxed_group, symmetry_group, with_halves
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.handles import STATE_CLASSES
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
@@ -61,6 +61,7 @@ def run(parameters: Refine, context: Context) -> Path:
 def _prepare(parameters: Refine, context: Context) -> _Task:
     use_threads(parameters.j)
     group = symmetry_group(parameters.sym)
+    relaxed = None if parameters.relax_sym is None else relaxed_group(parameters.relax_sym, parameters.sym)
     references = read_references(parameters.references)
     like = None if references is None or parameters.references is None else (parameters.references[0], references[0])
     loaded = load_experiment(parameters, context.log, like)
@@ -97,6 +98,7 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
         join_resolution=parameters.low_resol_join_halves,
         tau2_fudge=parameters.tau2_fudge,
         max_iterations=parameters.max_iter,
+        relaxed_group=relaxed,
         relion4_likelihood=parameters.likelihood == "relion4",
     )
     return _Task(experiment, dealt, settings, references, plan, folds)

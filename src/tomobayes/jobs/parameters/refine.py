@@ -31,6 +31,9 @@ class Refine(ImageParameters, ComputeParameters):
     ref2: Path | None = Field(None, description="Reference of the second half-set.")
     mask: Path | None = Field(None, description="Soft solvent mask, 0 to 1; without it, a sphere of the particle's diameter.")
     sym: str = Field("C1", description="Point group: Cn, Dn, T, O or I, axes as in RELION.")
+    relax_sym: str | None = Field(
+        None, description="Point group that the particle has but for details: local searches also try these mates of each pose."
+    )
     ini_high: PositiveFloat | None = Field(
         None, description="Low-pass the reference to this resolution (Å) first; without it 60, or as fine as the halves' own maps agree."
     )
