@@ -91,7 +91,7 @@ def _noise(data, rows, statistics, volume):
     rotation, centre = _poses(data, rows)
     first = precision(statistics, spectrum(signal_free_sums(statistics)))
     accumulator = Accumulator(BOX, RADIUS)
-    _, residual, _ = expect(
+    _, residual, *_ = expect(
         statistics, first, from_map(volume, RADIUS), _prior(statistics), _plan(), rotation, centre, [accumulator] * len(rotation)
     )
     return spectrum(residual)

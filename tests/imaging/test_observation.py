@@ -216,7 +216,7 @@ def test_tilts_without_signal_say_nothing(noisy):
 def test_gain_makes_the_signal_stronger(noisy):
     statistics = from_tilt_images(noisy, np.arange(2), EQUAL, RADIUS)
     gain = torch.rand(2, statistics.n_tilts, generator=torch.Generator().manual_seed(0)) + 0.5
-    stronger = statistics.with_gain(gain)
+    stronger = statistics.with_gain(gain, torch.ones(len(statistics.samples), statistics.n_tilts))
     ratio = (stronger.weight / statistics.weight).reshape(2, -1, statistics.n_tilts)[:, 10]
     torch.testing.assert_close(ratio.nan_to_num(), torch.where(ratio.isnan(), 0, gain.square()), rtol=1e-4, atol=0)
     lead = (stronger.data / statistics.data).real.reshape(2, -1, statistics.n_tilts)[:, 10]

@@ -89,7 +89,7 @@ def test_what_is_accumulated_is_what_sharp_poses_insert(found, searched):
     statistics, weight, *_ = searched
     sharp = Accumulator(BOX, RADIUS)
     backproject(sharp, statistics, weight, found[0].rotation, found[0].centre_angstrom)
-    soft, hard = found[3].sums(), sharp.sums()
+    soft, hard = found[-1].sums(), sharp.sums()
     assert float(soft.weight.sum() / hard.weight.sum()) == pytest.approx(1, abs=1e-3)
     inner = slice(0, 10)
     c = soft.data.shape[0] // 2

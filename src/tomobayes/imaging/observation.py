@@ -67,9 +67,9 @@ class Statistics:
         """(J,) nearest-integer radius of the samples."""
         return shells(self.samples)
 
-    def with_gain(self, gain: Tensor) -> Statistics:
-        """As if the signal were ``gain`` (P, F) times as strong as the metadata says: D scales with it, W with its square."""
-        per_sample = gain.float().repeat(1, len(self.samples))
+    def with_gain(self, gain: Tensor, envelope: Tensor) -> Statistics:
+        """As if the signal were ``gain`` (P, F) times ``envelope`` (J, F) as strong as told: D scales with it, W with its square."""
+        per_sample = (gain[:, None] * envelope).float().flatten(1)
         return replace(self, data=self.data * per_sample, weight=self.weight * per_sample.square())
 
     def count(self, radius: int) -> int:

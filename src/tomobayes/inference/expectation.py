@@ -13,6 +13,7 @@ from tomobayes.fourier.volume import FourierVolume
 from tomobayes.geometry.rotations import matrix_from_vector, vector_from_matrix
 from tomobayes.imaging.noise import NoiseSums, residual_sums
 from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.falloff import FalloffSums
 from tomobayes.inference.gain import GainSums
 from tomobayes.inference.likelihood import shift_phases
 from tomobayes.inference.posterior import Posterior, trimmed
@@ -48,12 +49,12 @@ class PoseEstimates:
     discarded: Tensor
 
 
-def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> tuple[Tensor, Tensor, Tensor]:
+def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> tuple[Tensor, Tensor]:
     """Insert Σ_T p·b and p·w at every orientation.
 
     Returns
     -------
-    posterior mean of |D - W·V|², (Q',) over the compared samples, and per tilt Re Σ conj(b)·V and Σ w·|V|², (F,) each
+    posterior mean of |D - W·V|², (Q',) over the compared samples, and Re Σ conj(b)·V and Σ w·|V|² per shell and tilt, (2, R+1, F)
     """
     n = statistics.count(accumulator.radius)
     row, points = posterior.row, statistics.points[:n]
@@ -67,8 +68,9 @@ def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior,
     agreement = (data[:, :q].conj() * slices).real.sum(0)
     power = weight * (share[:, None] * (slices.real.square() + slices.imag.square())).sum(0)
     residual = statistics.data[row, :q].abs().square() + weight * (power - 2 * agreement)
-    by_tilt = (precision[:q] * torch.stack([agreement, power])).reshape(2, -1, statistics.n_tilts).sum(1)
-    return residual, by_tilt[0], by_tilt[1]
+    strength = (precision[:q] * torch.stack([agreement, power])).reshape(2, -1, statistics.n_tilts).double()
+    shell = statistics.shell[: strength.shape[1]]
+    return residual, strength.new_zeros(2, statistics.box // 2 + 1, statistics.n_tilts).index_add_(1, shell, strength)
 
 
 def _summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> tuple[Tensor, ...]:
@@ -112,16 +114,19 @@ def expect(
     accumulators: Sequence[Accumulator],
     grid: Tensor | None = None,
     relion4: bool = False,
-) -> tuple[PoseEstimates, NoiseSums, GainSums]:
+) -> tuple[PoseEstimates, NoiseSums, GainSums, FalloffSums]:
     """E-step of one group of particles; parameters as in ``posteriors``. Σb and Σw of each go into its own of ``accumulators``."""
     residual: Tensor | None = None
     rows = []
-    agreement, power = torch.zeros(2, len(statistics.particles), statistics.n_tilts, dtype=torch.float64, device=precision.device)
+    strength = torch.zeros(len(statistics.particles), 2, statistics.box // 2 + 1, statistics.n_tilts, dtype=torch.float64).to(
+        precision.device
+    )
     for wide in posteriors(statistics, precision, volume, prior, plan, rotation, centre_angstrom, grid, relion4):
         posterior = trimmed(wide)
-        own, agreement[posterior.row], power[posterior.row] = _accumulate(statistics, precision, posterior, accumulators[posterior.row])
+        own, strength[posterior.row] = _accumulate(statistics, precision, posterior, accumulators[posterior.row])
         residual = own if residual is None else residual + own
         rows.append(_summary(statistics, prior, posterior))
     assert residual is not None
     estimates = PoseEstimates(*(torch.stack(column) for column in zip(*rows, strict=True)))
-    return estimates, residual_sums(statistics, residual), GainSums(agreement, power)
+    of_particles, of_shells = strength.sum(2), strength.sum(0)
+    return estimates, residual_sums(statistics, residual), GainSums(of_particles[:, 0], of_particles[:, 1]), FalloffSums(*of_shells)

@@ -76,6 +76,7 @@ def initial_state(
         centre_angstrom=centre,
         sigma2={key: sigma2[key] for key in members},
         gain={key: torch.ones(len(rows), len(sigma2[key])) for key, rows in members.items()},
+        falloff={key: torch.zeros(len(sigma2[key]), dtype=torch.float64) for key in members},
         members=members,
         offset_sigma=settings.offset_sigma,
         radius=min(settings.largest_radius, shell + growth(settings)),

@@ -18,6 +18,7 @@ from tomobayes.imaging.gathering import Portion, rows_of
 from tomobayes.imaging.noise import NoiseSums, precision
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.expectation import PoseEstimates, expect
+from tomobayes.inference.falloff import FalloffSums, envelope
 from tomobayes.inference.gain import GainSums
 from tomobayes.inference.reconstruction import Gather, added, sums_together
 from tomobayes.inference.sampling import Plan
@@ -37,6 +38,7 @@ class Found:
     sums : (half, fold) -> Σb and Σw; noise : (tilt series, half) -> squared residuals
     particles : (P,) rows of the data set; estimates : of these, in the same order
     gains : per particle what its images say about the strength of the signal, without the gain that was applied, (F,) each
+    falloffs : (tilt series, half) -> what they say about its fall with frequency, without the one that was applied
     """
 
     sums: dict[tuple[int, int], Sums]
@@ -44,6 +46,7 @@ class Found:
     particles: NDArray[np.int64]
     estimates: PoseEstimates
     gains: tuple[GainSums, ...]
+    falloffs: Mapping[tuple[int, int], FalloffSums]
 
 
 def found_together(one: Found, two: Found) -> Found:
@@ -54,6 +57,7 @@ def found_together(one: Found, two: Found) -> Found:
         np.concatenate([one.particles, two.particles]),
         PoseEstimates(*(torch.cat([getattr(each.estimates, name.name) for each in (one, two)]) for name in fields(PoseEstimates))),
         one.gains + two.gains,
+        added(one.falloffs, two.falloffs),
     )
 
 
@@ -100,14 +104,14 @@ class Expectation:
         place = best_device()
         prior = pose_prior(self.particles, part, self.settings, state)
         plan, grid = self._search
+        gain, falloff = state.gain[key][state.slots(part)], state.falloff[key]
         plain, gain, sigma2, prior, rotation, centre, grid = moved(
-            (plain, state.gain[key][state.slots(part)], state.sigma2[key], prior, state.rotation[rows], state.centre_angstrom[rows], grid),
-            place,
+            (plain, gain, state.sigma2[key], prior, state.rotation[rows], state.centre_angstrom[rows], grid), place
         )
-        statistics = plain.with_gain(gain)
+        statistics = plain.with_gain(gain, envelope(plain.shell, falloff.to(place)))
         reach = self.settings.largest_radius if state.phase == "final" else state.radius
         accumulators = {fold: Accumulator(self.settings.box, reach, place) for fold in dict.fromkeys(part.folds.tolist())}
-        estimates, noise, strength = expect(
+        estimates, noise, strength, fall = expect(
             statistics,
             precision(statistics, sigma2),
             self._volume(part),
@@ -120,7 +124,8 @@ class Expectation:
             self.settings.relion4_likelihood,
         )
         sums = {(part.half, fold): accumulator.sums() for fold, accumulator in accumulators.items()}
-        return moved(Found(sums, {key: noise}, part.particles, estimates, strength.without(gain).each()), CPU)
+        strength, fall = strength.without(gain), moved(fall, CPU).without(falloff)
+        return moved(Found(sums, {key: noise}, part.particles, estimates, strength.each(), {key: fall}), CPU)
 
     def _volume(self, part: Portion) -> FourierVolume:
         """Transform of the reference of a portion of one fold, or of all; those of the other half are forgotten."""

@@ -16,6 +16,7 @@ from tomobayes.geometry.rotations import angular_distance_degrees, nearest_mates
 from tomobayes.imaging.gathering import Portion
 from tomobayes.imaging.noise import NoiseSums, spectrum
 from tomobayes.inference.expectation import PoseEstimates
+from tomobayes.inference.falloff import FalloffSums, fit_falloffs
 from tomobayes.inference.gain import GainSums, fit_gains
 from tomobayes.inference.halves import by_half, regularised
 from tomobayes.inference.initial import initial_state
@@ -95,6 +96,7 @@ def _next_state(state: State, settings: Settings, found: Found, estimates: PoseE
         centre_angstrom=estimates.centre_angstrom,
         sigma2={key: _merged_spectrum(state.sigma2[key], found.noise[key]) for key in members},
         gain=_next_gain(_gain_sums(found, members)),
+        falloff=_next_falloff({key: found.falloffs[key] for key in members}),
         members=members,
         offset_sigma=max(1.5, math.sqrt(float(estimates.spread_angstrom2[rows].mean()) / 3)),
         radius=min(settings.largest_radius, max(shell, 4) + growth(settings)),
@@ -120,6 +122,15 @@ def _next_gain(sums: Mapping[tuple[int, int], GainSums]) -> dict[tuple[int, int]
     for half in (1, 2):
         keys = [key for key in sums if key[1] == half]
         found |= dict(zip(keys, fit_gains([sums[key] for key in keys]), strict=True))
+    return found
+
+
+def _next_falloff(sums: Mapping[tuple[int, int], FalloffSums]) -> dict[tuple[int, int], Tensor]:
+    """Falloffs of each half-set from its own images and map."""
+    found: dict[tuple[int, int], Tensor] = {}
+    for half in (1, 2):
+        keys = [key for key in sums if key[1] == half]
+        found |= dict(zip(keys, fit_falloffs([sums[key] for key in keys]), strict=True))
     return found
 
 

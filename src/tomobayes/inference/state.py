@@ -107,7 +107,8 @@ class State:
     fold_references : per half and fold, what the next expectation compares the fold's particles with: the map of the half's other
         folds, so that no particle is compared with its own noise
     rotation, centre_angstrom : (P, 3, 3) and (P, 3) in the tomogram, of all particles of the data set
-    sigma2 : per (tilt series, half) the noise spectrum (F, R+1); gain : likewise how strong the signal is, (particles, F)
+    sigma2 : per (tilt series, half) the noise spectrum (F, R+1); gain : likewise how strong the signal is, (particles, F);
+        falloff : likewise how fast it falls with frequency, (F,)
     members : likewise the rows of the data set that ``gain`` tells of, ascending
     radius : Fourier radius of the next expectation; angular_step, shift_step_angstrom : its finest spacings
     fsc : curves of this iteration's half maps, None before the first
@@ -124,6 +125,7 @@ class State:
     centre_angstrom: Tensor
     sigma2: NoiseSpectra
     gain: Mapping[tuple[int, int], Tensor]
+    falloff: Mapping[tuple[int, int], Tensor]
     members: Mapping[tuple[int, int], NDArray[np.int64]]
     offset_sigma: float
     radius: int
