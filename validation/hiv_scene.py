@@ -45,7 +45,7 @@ def first_series(dataset: Dataset, chosen: np.ndarray | None = None) -> Dataset:
 def some_of(particles: Particles, rows: np.ndarray) -> Particles:
     """These rows of the particles, without half-sets and foreign columns."""
     arrays = ("name", "tilt_series", "optics", "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom")
-    taken = {name: getattr(particles, name)[rows] for name in (*arrays, "class_number", "tilt_prior_degrees")}
+    taken = {name: getattr(particles, name)[rows] for name in (*arrays, "class_number", "tilt_prior_degrees", "psi_prior_degrees")}
     return Particles(**taken, half=np.zeros(len(rows), dtype=np.int64))
 
 
@@ -111,7 +111,9 @@ def without_angles(particles: Particles) -> Particles:
     """Positions only."""
     nothing = np.tile(np.eye(3), (len(particles), 1, 1))
     unknown = np.full(len(particles), np.nan)
-    return replace(particles, rotation_subtomogram=nothing, rotation_particle=nothing, tilt_prior_degrees=unknown)
+    return replace(
+        particles, rotation_subtomogram=nothing, rotation_particle=nothing, tilt_prior_degrees=unknown, psi_prior_degrees=unknown
+    )
 
 
 def as_picked(shared: Path, particles: Particles, seed: int = 0) -> Particles:

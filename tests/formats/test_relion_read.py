@@ -61,6 +61,7 @@ def test_pickers_put_z_out_of_the_spheres(shared: Path) -> None:
     assert np.median(dots) > 0.99
     assert set(found.particles.half.tolist()) == {1, 2}
     np.testing.assert_array_equal(found.particles.tilt_prior_degrees, 90)
+    np.testing.assert_array_equal(found.particles.psi_prior_degrees, 0)
 
 
 def test_real_stacks_with_a_dummy_tilt_stack(shared: Path) -> None:
@@ -119,7 +120,8 @@ def test_a_dataset_without_particle_optics_takes_the_tomograms(shared: Path) -> 
 def test_absent_columns_mean_what_relion_takes_them_for(shared: Path) -> None:
     found = read_dataset(shared / "data/simulated/ribosome/optimisation_set_picked.star").particles
     np.testing.assert_array_equal(found.rotation_subtomogram, np.broadcast_to(np.eye(3), (128, 3, 3)))
-    assert (found.half == 0).all() and (found.class_number == 1).all() and np.isnan(found.tilt_prior_degrees).all()
+    assert (found.half == 0).all() and (found.class_number == 1).all()
+    assert np.isnan(found.tilt_prior_degrees).all() and np.isnan(found.psi_prior_degrees).all()
 
 
 def test_files_are_found_from_anywhere(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -73,6 +73,7 @@ def _particles(folder: Path, tomogram: str) -> Particles:
         half=table["rlnRandomSubset"].to_numpy(np.int64, copy=True),
         class_number=np.ones(n, dtype=np.int64),
         tilt_prior_degrees=np.full(n, np.nan),
+        psi_prior_degrees=np.full(n, np.nan),
     )
 
 

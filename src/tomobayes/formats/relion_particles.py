@@ -107,7 +107,6 @@ def _typed_columns(reader: TableReader, tilt_series: Int, names: NDArray[np.str_
     half = reader.integers("rlnRandomSubset")
     for row in np.flatnonzero((half < 0) | (half > 2))[:5].tolist():
         reader.report(f"row {row + 1}, column rlnRandomSubset", f"{half[row]} is no half-set", "write 1 or 2, or 0 where there is none")
-    prior = reader.floats("rlnAngleTiltPrior", NO_PRIOR)
     return Particles(
         name=names,
         tilt_series=tilt_series,
@@ -118,9 +117,16 @@ def _typed_columns(reader: TableReader, tilt_series: Int, names: NDArray[np.str_
         origin_angstrom=reader.triple(ORIGIN_LABELS),
         half=half,
         class_number=reader.integers("rlnClassNumber"),
-        tilt_prior_degrees=np.where(prior == NO_PRIOR, np.nan, prior),
+        tilt_prior_degrees=_prior(reader, "rlnAngleTiltPrior"),
+        psi_prior_degrees=_prior(reader, "rlnAnglePsiPrior"),
         columns=reader.table.columns,
     )
+
+
+def _prior(reader: TableReader, label: str) -> NDArray[np.float64]:
+    """(P,) degrees, NaN where there is none."""
+    degrees = reader.floats(label, NO_PRIOR)
+    return np.where(degrees == NO_PRIOR, np.nan, degrees)
 
 
 def _optics_rows(reader: TableReader, table: OpticsTable, tilt_series: Int, series: Sequence[TiltSeries]) -> Int:

@@ -102,6 +102,7 @@ def _particle_columns(dataset: Dataset, extracted: ExtractedImages | None) -> di
         (integer("rlnRandomSubset"), particles.half),
         (integer("rlnClassNumber"), particles.class_number),
         (number("rlnAngleTiltPrior", NO_PRIOR, none=NO_PRIOR), particles.tilt_prior_degrees),
+        (number("rlnAnglePsiPrior", NO_PRIOR, none=NO_PRIOR), particles.psi_prior_degrees),
     ):
         columns = update(columns, quantity, values)
     return columns if extracted is None else _with_images(columns, extracted)

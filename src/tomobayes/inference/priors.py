@@ -23,11 +23,13 @@ class PosePrior:
     ----------
     rotation : (P, 3, 3) reference -> tomogram, centre of a Gaussian in the angular distance; used if sigma_rotation is finite
     sigma_rotation : degrees; infinite for no prior
-    subtomogram : (P, 3, 3) subtomogram -> tomogram, whose z axis the tilt is measured from (pre-oriented priors)
+    subtomogram : (P, 3, 3) subtomogram -> tomogram, the frame of tilt and psi (pre-oriented particles)
     tilt : (P,) degrees, prior centre of the tilt; NaN = none
     sigma_tilt : degrees; infinite for no prior
     centre_angstrom : (P, 3) tomogram, where the particle is believed to be
     sigma_shift_angstrom : standard deviation of one component of its distance from there
+    psi : (P,) degrees, prior centre of psi; NaN = none, needed if sigma_psi is finite
+    sigma_psi : degrees; infinite for no prior
     group : (G, 3, 3) float64 rotations g of the reference: a pose A is believed as much as its mates A·g
     """
 
@@ -38,6 +40,8 @@ class PosePrior:
     sigma_tilt: float
     centre_angstrom: Tensor
     sigma_shift_angstrom: float
+    psi: Tensor | None = None
+    sigma_psi: float = math.inf
     group: Tensor = field(default_factory=_identity)
 
 
@@ -45,7 +49,8 @@ def log_prior_rotation(prior: PosePrior, row: int, rotations: Tensor) -> Tensor:
     """(K,) log prior of orientations (K, 3, 3) reference -> tomogram of one particle: log (1/G) Σ_g exp(belief in A·g).
 
     A search visits one mate of each pose, whichever it is; the prior may have been centred on another. The angle from R to A·g
-    follows from its trace, <R·gᵀ, A>; the tilt is the second Euler angle of A_subᵀ·A·g, whose cosine is that matrix's last element.
+    follows from its trace, <R·gᵀ, A>. Tilt and psi are Euler angles of A_subᵀ·A·g, whose last column, where the particle's z axis
+    points in the subtomogram, is (-sin tilt·cos psi, sin tilt·sin psi, cos tilt).
     """
     exact = rotations.double()
     belief = torch.zeros(len(exact), 1, dtype=torch.float64, device=exact.device)
@@ -53,9 +58,17 @@ def log_prior_rotation(prior: PosePrior, row: int, rotations: Tensor) -> Tensor:
         trace = exact.flatten(1) @ (prior.rotation[row] @ prior.group.mT).flatten(1).T
         belief = belief - 0.5 * (_angle((trace - 1) / 2) / prior.sigma_rotation).square()
     if prior.sigma_tilt < math.inf and not torch.isnan(prior.tilt[row]):
-        cosine = (prior.subtomogram[row][:, 2] @ exact) @ prior.group[:, :, 2].T
-        belief = belief - 0.5 * ((_angle(cosine) - prior.tilt[row]) / prior.sigma_tilt).square()
+        belief = belief - 0.5 * ((_angle(_axes(prior, row, exact)[:, 2]) - prior.tilt[row]) / prior.sigma_tilt).square()
+    if prior.psi is not None and prior.sigma_psi < math.inf and not torch.isnan(prior.psi[row]):
+        x, y, _ = _axes(prior, row, exact).unbind(1)
+        off = torch.rad2deg(torch.atan2(y, -x)) - prior.psi[row]
+        belief = belief - 0.5 * (((off + 180) % 360 - 180) / prior.sigma_psi).square()
     return torch.logsumexp(belief, 1) - math.log(belief.shape[1])
+
+
+def _axes(prior: PosePrior, row: int, rotations: Tensor) -> Tensor:
+    """(K, 3, G) where the z axis of a particle points in its subtomogram, of each orientation and mate."""
+    return (prior.subtomogram[row].T @ rotations) @ prior.group[:, :, 2].T
 
 
 def _angle(cosine: Tensor) -> Tensor:

@@ -51,6 +51,8 @@ def pose_prior(particles: Particles, part: Portion, settings: Settings, state: S
         sigma_tilt=settings.sigma_tilt,
         centre_angstrom=torch.from_numpy(particles.position_angstrom[rows]),
         sigma_shift_angstrom=state.offset_sigma,
+        psi=torch.from_numpy(particles.psi_prior_degrees[rows]),
+        sigma_psi=settings.sigma_psi,
         group=torch.from_numpy(settings.mates),
     )
 

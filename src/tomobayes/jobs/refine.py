@@ -94,6 +94,7 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
         offset_sigma=parameters.offset_sigma,
         sigma_rotation=parameters.sigma_ang or math.inf,
         sigma_tilt=parameters.sigma_tilt or math.inf,
+        sigma_psi=parameters.sigma_psi or math.inf,
         initial_lowpass=parameters.ini_high,
         join_resolution=parameters.low_resol_join_halves,
         tau2_fudge=parameters.tau2_fudge,
@@ -111,9 +112,13 @@ def _check_poses(parameters: Refine, experiment: Experiment) -> None:
     if parameters.likelihood == "relion4" and experiment.source.engine != "subtomograms":
         what = f"relion4 is a likelihood of pseudo-subtomograms, and the images are {experiment.source.engine}"
         problems.append(Problem(None, "--likelihood", what, remedy="leave it out, or extract pseudo-subtomograms"))
-    if parameters.sigma_tilt is not None and bool(np.isnan(particles.tilt_prior_degrees).all()):
-        what = "--sigma-tilt needs the column rlnAngleTiltPrior"
-        problems.append(Problem(file, "table data_particles", what, remedy="add the column, or leave out --sigma-tilt"))
+    for option, width, column, prior in (
+        ("--sigma-tilt", parameters.sigma_tilt, "rlnAngleTiltPrior", particles.tilt_prior_degrees),
+        ("--sigma-psi", parameters.sigma_psi, "rlnAnglePsiPrior", particles.psi_prior_degrees),
+    ):
+        if width is not None and bool(np.isnan(prior).all()):
+            what = f"{option} needs the column {column}"
+            problems.append(Problem(file, "table data_particles", what, remedy=f"add the column, or leave out {option}"))
     if unoriented(experiment.dataset):
         if parameters.references is None:
             what = "the particles have no angles, so no reference can be made from their poses"

@@ -43,6 +43,7 @@ def scene(
         half=np.zeros(n, dtype=np.int64),
         class_number=np.ones(n, dtype=np.int64),
         tilt_prior_degrees=np.full(n, np.nan),
+        psi_prior_degrees=np.full(n, np.nan),
     )
     return Dataset(series, (acquisition.optics,), particles)
 

@@ -21,7 +21,9 @@ class Refine(ImageParameters, ComputeParameters):
 
     free_to_change: ClassVar[frozenset[str]] = ComputeParameters.free_to_change | {"keep_iterations", "from_iteration"}
     not_recorded: ClassVar[frozenset[str]] = ComputeParameters.not_recorded | {"from_iteration"}
-    may_change: ClassVar[frozenset[str]] = frozenset({"mask", "healpix_order", "offset_range", "sigma_tilt", "tau2_fudge", "max_iter"})
+    may_change: ClassVar[frozenset[str]] = frozenset(
+        {"mask", "healpix_order", "offset_range", "sigma_tilt", "sigma_psi", "tau2_fudge", "max_iter"}
+    )
 
     particle_diameter: PositiveFloat = Field(description="Diameter (Å) of the particle.")
     ref: Path | None = Field(
@@ -44,6 +46,7 @@ class Refine(ImageParameters, ComputeParameters):
         None, description="Search only around the given poses, with a prior of this width (degrees); without it, everywhere."
     )
     sigma_tilt: PositiveFloat | None = Field(None, description="Width (degrees) of a prior on the tilt around rlnAngleTiltPrior.")
+    sigma_psi: PositiveFloat | None = Field(None, description="Width (degrees) of a prior on psi around rlnAnglePsiPrior.")
     low_resol_join_halves: PositiveFloat | None = Field(
         None, description="Resolution (Å) below which both halves share one reference, so that they cannot drift apart."
     )
