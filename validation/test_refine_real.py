@@ -99,7 +99,7 @@ def perturbed_figures(shared, tmp_path_factory):
 def shared_reference_figures(shared, tmp_path_factory):
     """What sharing a reference alone makes two halves agree: the same refinement, from random poses."""
     folder = tmp_path_factory.mktemp("shared")
-    return [_refined(shared, folder, seed, _at_random, 0.0, *AS_PERTURBED) for seed in SEEDS]
+    return [_refined(shared, folder, seed, _at_random, 0.0, *AS_PERTURBED)[0] for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
