@@ -23,6 +23,7 @@ __all__ = [
     "global_plan",
     "local_plan",
     "orientations",
+    "perturbed",
     "radius_for_step",
     "shift_children",
     "shift_lattice",
@@ -112,6 +113,12 @@ def orientations(healpix_order: int, group: np.ndarray) -> Tensor:
     if len(group) > 1:
         grid = grid[fundamental_domain(grid, group)]
     return torch.from_numpy(grid).float()
+
+
+def perturbed(grid: Tensor, step_degrees: float, seed: int) -> Tensor:
+    """The same grid (O, 3, 3), turned as a whole by up to half its spacing about each axis: no iteration looks where another did."""
+    turn = torch.rand(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) - 0.5
+    return matrix_from_vector(math.radians(step_degrees) * turn).to(grid) @ grid
 
 
 def around(rotation: Tensor, step_degrees: float, range_degrees: float) -> Tensor:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from tomobayes.geometry.healpix import angular_step_degrees
 from tomobayes.geometry.pointgroups import representatives
 from tomobayes.imaging.gathering import Portion
 from tomobayes.inference.priors import PosePrior
-from tomobayes.inference.sampling import Plan, climbing, global_plan, local_plan, orientations
+from tomobayes.inference.sampling import Plan, climbing, global_plan, local_plan, orientations, perturbed
 from tomobayes.inference.state import Phase, Record, Settings, State
 from tomobayes.model import Particles
 
@@ -26,9 +27,10 @@ def next_plan(state: State, settings: Settings) -> tuple[Plan, Tensor | None]:
     pixel, diameter = settings.pixel_size_angstrom, settings.particle_diameter / settings.pixel_size_angstrom
     shift_px = state.shift_step_angstrom / pixel
     if state.phase == "global":
-        grid = orientations(settings.healpix_order, settings.group)
+        order = settings.healpix_order
+        grid = perturbed(orientations(order, settings.group), angular_step_degrees(order), state.iteration)
         range_px = (settings.offset_range if state.iteration == 0 else min(settings.offset_range, 3 * state.offset_sigma)) / pixel
-        return global_plan(settings.healpix_order, state.angular_step, range_px, shift_px, diameter, settings.box, state.radius), grid
+        return global_plan(order, state.angular_step, range_px, shift_px, diameter, settings.box, state.radius), grid
     if state.iteration == 0:
         width = settings.sigma_rotation
         range_px = settings.offset_range / pixel
