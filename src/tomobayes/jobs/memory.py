@@ -24,7 +24,7 @@ PORTION_BYTES, MOST_PARTICLES = 5e8, 64
 """Bounds on the particles that are worked on together."""
 CELL_BYTES = {"sum": 14, "accumulator": 16, "transform": 8}
 """Per cell of the oversampled half transform: Σb and Σw (with what the allocator loses), one accumulator, one reference."""
-SEARCH_BYTES_PER_SAMPLE = 2600
+SEARCH_BYTES_PER_SAMPLE = 1900
 """Candidate slices of one particle and what comparing them needs, per Fourier sample of the particle."""
 SHARED_BYTES = 1.92e8
 """Largest array of a search over one grid for many particles, which is cut into batches of this size; a few live together."""
