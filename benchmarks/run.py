@@ -28,16 +28,23 @@ from tomobayes.inference.likelihood import log_likelihood
 
 ROOT = Path(__file__).resolve().parents[1]
 BOX, TILTS = 96, 41
+SAMPLE_BYTES = {"extraction": 84, "insertion": 216}
+"""Read and written per sample if no voxel stayed in a cache: eight complex neighbours, or those and their weights twice, the point, the value."""
 
 
 def main() -> None:
     """Print one line per figure."""
     threads = use_threads(None)
     print(f"{threads} threads; box {BOX}, {TILTS} tilts\n")
+    products, copying = product_peak(), copying_peak()
+    print(f"{'matrix products, float32':34} {products:8.1f} GFLOP/s\n{'copying':34} {copying:8.1f} GB/s")
     for name, milliseconds in kernel_times().items():
-        print(f"{name:34} {milliseconds:8.1f} ms/Mpixel of wall, {milliseconds * threads:8.1f} core-ms at most")
+        share = SAMPLE_BYTES[name] / milliseconds / copying
+        print(
+            f"{name:34} {milliseconds:8.1f} ms/Mpixel of wall, {milliseconds * threads:8.1f} core-ms at most, {share:5.0%} of copying speed"
+        )
     for name, speed in comparison_speeds().items():
-        print(f"{name:34} {speed:8.1f} GFLOP/s")
+        print(f"{name:34} {speed:8.1f} GFLOP/s, {speed / products:5.0%} of the speed of products")
     for name, milliseconds in gathering_times().items():
         print(f"{name:34} {milliseconds:8.3f} ms/image of wall")
     for name, words in job_commands().items():
@@ -54,6 +61,19 @@ def fastest(work: Callable[[], object], repeats: int = 5) -> float:
         work()
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def product_peak() -> float:
+    """GFLOP/s of a large float32 matrix product: what a comparison could reach."""
+    one = torch.randn(2048, 2048, generator=torch.Generator().manual_seed(1))
+    return 2 * 2048**3 / fastest(lambda: one @ one) / 1e9
+
+
+def copying_peak() -> float:
+    """GB/s, read and written, of copying an array that no cache holds."""
+    whole = torch.zeros(2**26)
+    other = torch.empty_like(whole)
+    return 2 * whole.nbytes / fastest(lambda: other.copy_(whole)) / 1e9
 
 
 def samples() -> torch.Tensor:
