@@ -29,7 +29,7 @@ from tomobayes.inference.likelihood import log_likelihood
 ROOT = Path(__file__).resolve().parents[1]
 BOX, TILTS = 96, 41
 SAMPLE_BYTES = {"extraction": 84, "insertion": 216}
-"""Read and written per sample if no voxel stayed in a cache: eight complex neighbours, or those and their weights twice, the point, the value."""
+"""Per sample, if no voxel stayed in a cache: eight complex neighbours, or those and their weights twice, the point, the value."""
 
 
 def main() -> None:
