@@ -122,7 +122,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.line(_line(Measurement(**made)))
     if config.getoption("--record"):
         stored = json.loads(STORE.read_text()) if STORE.exists() else {}
-        stored |= results
+        stored |= {case: result for case, result in results.items() if result["measurements"]}  # others were interrupted
         STORE.write_text(json.dumps(dict(sorted(stored.items())), indent=1, ensure_ascii=False) + "\n")
         PAGE.write_text(_page(stored))
         terminalreporter.line(f"recorded in {PAGE}")

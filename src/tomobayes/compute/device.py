@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -36,4 +36,4 @@ def moved(value: T, device: torch.device) -> T:
         whole = tuple(moved(part, device) for part in whole)
     elif isinstance(whole, Mapping):
         whole = {key: moved(part, device) for key, part in whole.items()}
-    return whole  # type: ignore[no-any-return]
+    return cast(T, whole)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tomobayes.compute.executors import Failure, Outcome, attempt, groups, merged, persist
 
@@ -94,7 +94,7 @@ class OnWorkers:
         self, function: Callable[[Task], Result], tasks: Sequence[Task], combine: Callable[[Result, Result], Result]
     ) -> Outcome[Task, Result]:
         """As ``Executor.map_reduce``."""
-        names = [one.name for one in fields(function) if one.init]  # type: ignore[arg-type]
+        names = [one.name for one in fields(cast(Any, function)) if one.init]
         recipe = _Recipe(type(function), tuple((name, self._handle(getattr(function, name))) for name in names), self._threads)
         self._shunned.clear()
         return persist(lambda some: self._once(recipe, some, combine), tasks, combine)

@@ -6,6 +6,8 @@ read and written by the same two functions. PyTorch's dispatcher takes arrays on
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import torch
 from torch import Tensor
@@ -83,11 +85,11 @@ def _volume_gradient(gradient: Tensor, rotations: Tensor, points: Tensor, shape:
     return torch.view_as_complex(cells[0, ..., :2].contiguous())
 
 
-def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[no-untyped-def]
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     volume, rotations, points = ctx.saved_tensors
     for_volume = _volume_gradient(gradient, rotations, points, volume.shape) if ctx.needs_input_grad[0] else None
     for_rotations = _rotation_gradient(gradient, volume, rotations, points) if ctx.needs_input_grad[1] else None

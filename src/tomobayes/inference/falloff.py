@@ -51,7 +51,7 @@ def fit_falloffs(groups: Sequence[FalloffSums]) -> list[Tensor]:
     alignment make the signal of some tilts fall off faster; believed to be there, it narrows posteriors that should be wide.
     Gaussian likelihood; a Gaussian prior, about the common B factor, of ``SPREAD`` at the last shell that was compared.
     """
-    reach = max(int(sums.power.sum(1).nonzero().max()) if bool((sums.power > 0).any()) else 1 for sums in groups)
+    reach = max((int(sums.power[1:].sum(1).nonzero().max()) + 1 for sums in groups if bool((sums.power[1:] > 0).any())), default=1)
     tried = TRIED / reach**2
     scores = [_scores(sums, tried) for sums in groups]
     weight = [sums.power.sum(0) for sums in groups]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from tomobayes.geometry.rotations import angular_distance_degrees, nearest_mates
 from tomobayes.imaging.gathering import Portion
 from tomobayes.imaging.noise import NoiseSums, spectrum
 from tomobayes.inference.expectation import PoseEstimates
-from tomobayes.inference.falloff import FalloffSums, fit_falloffs
+from tomobayes.inference.falloff import fit_falloffs
 from tomobayes.inference.gain import GainSums, fit_gains
 from tomobayes.inference.halves import by_half, regularised
 from tomobayes.inference.initial import initial_state
@@ -31,6 +32,7 @@ from tomobayes.model import Particles
 __all__ = ["Record", "Settings", "State", "initial_state", "iterate", "refine", "resumed"]
 
 IN_PROCESS = InProcess()
+Told = TypeVar("Told")
 
 
 def refine(
@@ -95,8 +97,8 @@ def _next_state(state: State, settings: Settings, found: Found, estimates: PoseE
         rotation=estimates.rotation,
         centre_angstrom=estimates.centre_angstrom,
         sigma2={key: _merged_spectrum(state.sigma2[key], found.noise[key]) for key in members},
-        gain=_next_gain(_gain_sums(found, members)),
-        falloff=_next_falloff({key: found.falloffs[key] for key in members}),
+        gain=_of_each_half(fit_gains, _gain_sums(found, members)),
+        falloff=_of_each_half(fit_falloffs, {key: found.falloffs[key] for key in members}),
         members=members,
         offset_sigma=max(1.5, math.sqrt(float(estimates.spread_angstrom2[rows].mean()) / 3)),
         radius=min(settings.largest_radius, max(shell, 4) + growth(settings)),
@@ -116,21 +118,12 @@ def _gain_sums(found: Found, members: Mapping[tuple[int, int], NDArray[np.int64]
     return {key: GainSums.of([of_particle[row] for row in rows.tolist()]) for key, rows in members.items()}
 
 
-def _next_gain(sums: Mapping[tuple[int, int], GainSums]) -> dict[tuple[int, int], Tensor]:
-    """Gains of each half-set from its own images and map."""
+def _of_each_half(fit: Callable[[Sequence[Told]], list[Tensor]], sums: Mapping[tuple[int, int], Told]) -> dict[tuple[int, int], Tensor]:
+    """What a fit to all tilt series of a half-set finds, of each half-set from its own images and map."""
     found: dict[tuple[int, int], Tensor] = {}
     for half in (1, 2):
         keys = [key for key in sums if key[1] == half]
-        found |= dict(zip(keys, fit_gains([sums[key] for key in keys]), strict=True))
-    return found
-
-
-def _next_falloff(sums: Mapping[tuple[int, int], FalloffSums]) -> dict[tuple[int, int], Tensor]:
-    """Falloffs of each half-set from its own images and map."""
-    found: dict[tuple[int, int], Tensor] = {}
-    for half in (1, 2):
-        keys = [key for key in sums if key[1] == half]
-        found |= dict(zip(keys, fit_falloffs([sums[key] for key in keys]), strict=True))
+        found |= dict(zip(keys, fit([sums[key] for key in keys]), strict=True))
     return found
 
 
