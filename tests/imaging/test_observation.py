@@ -223,6 +223,21 @@ def test_gain_makes_the_signal_stronger(noisy):
     torch.testing.assert_close(lead.nan_to_num(), torch.where(lead.isnan(), 0, gain), rtol=1e-4, atol=0)
 
 
+def test_envelope_is_of_frequency_and_tilt(noisy):
+    """Each sample gets the envelope of its own frequency in its own tilt: D scales with it, W with its square."""
+    plain = from_tilt_images(noisy, np.arange(2), EQUAL, RADIUS)
+    tilts, samples = plain.n_tilts, len(plain.samples)
+    envelope = torch.rand(samples, tilts, generator=torch.Generator().manual_seed(1)) + 0.5
+    faded = plain.with_gain(torch.ones(2, tilts), envelope)
+    for frequency, tilt in ((0, 0), (7, 3), (samples - 1, tilts - 1)):
+        at = frequency * tilts + tilt
+        q = torch.nn.functional.pad(plain.samples[frequency].double(), (0, 1))
+        expected_point = torch.from_numpy(noisy.tilt_series[0].rotation[tilt]).T @ q
+        torch.testing.assert_close(faded.points[at].double(), expected_point, rtol=0, atol=1e-4)
+        torch.testing.assert_close(faded.data[:, at], plain.data[:, at] * envelope[frequency, tilt])
+        torch.testing.assert_close(faded.weight[:, at], plain.weight[:, at] * envelope[frequency, tilt].square())
+
+
 def test_lower_resolution_is_a_prefix(noisy):
     fine, coarse = (from_tilt_images(noisy, np.array([4]), EQUAL, radius) for radius in (RADIUS, 8))
     n = fine.count(8)
