@@ -24,6 +24,7 @@ def mask(halves) -> Path:
 
 def test_unmasked_fsc_is_that_of_the_maps(halves):
     assert main(["postprocess", "--i", ".", "--o", "here"]) == 0
+    assert "not sharpened: too coarse" in Path("here/report.html").read_text()
     expected = fsc(*(read_map(path).data for path in halves))
     np.testing.assert_allclose(read_fsc("here/postprocess.star"), expected, atol=1e-5)
     assert not Path("here/postprocess_masked.mrc").exists()

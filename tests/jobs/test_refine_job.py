@@ -112,6 +112,18 @@ def test_its_folder_is_the_start_of_a_finer_one(refined):
     assert float(turned.max()) < 12
 
 
+def test_a_join_finer_than_the_resolution_is_told(refined):
+    findings = [_texts("coarse", refined, "--low-resol-join-halves", "150"), _texts("fine", refined, "--low-resol-join-halves", "33")]
+    told = [any("not that of independent halves" in text for text in texts) for texts in findings]
+    assert told == [False, True]
+
+
+def _texts(name: str, refined: Path, *words: str) -> list[str]:
+    """Findings of a short local refinement."""
+    assert main(["refine", "--i", str(refined), *LOCAL, *words, "--o", name]) == 0
+    return [finding["text"] for finding in json.loads(Path(name, "report.json").read_text())["findings"]]
+
+
 def test_particles_beyond_the_border_keep_their_rows(refined, project):
     tables = read_star(refined / "run_data.star")
     tables["particles"].columns["rlnCenteredCoordinateXAngst"][3] = "740"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import starfile
 
-from tomobayes.maps.filters import apply_b_factor
+from tomobayes.maps.filters import apply_b_factor, low_pass
 from tomobayes.maps.fsc import fsc
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.maps.postprocess import Mtf, Sharpening, fit_guinier, fsc_weights, postprocess
@@ -57,6 +57,17 @@ def test_no_fit_where_nothing_lies_in_its_range(blurred):
     result = postprocess(half1, half2, 20.0)
     assert result.guinier_fit is None
     assert result.b_factor_angstrom2 == 0
+
+
+def test_noise_beyond_the_resolution_has_no_b_factor():
+    """Signal to 12 Å only, and noise at all the frequencies where a fit from 10 Å on would look."""
+    random = np.random.default_rng(1)
+    signal = low_pass(random.standard_normal((BOX,) * 3).astype(np.float32), 2.0, 12.0)
+    halves = [signal + 0.05 * signal.std() * random.standard_normal(signal.shape).astype(np.float32) for _ in range(2)]
+    result = postprocess(*halves, 2.0, sharpening=Sharpening(fsc_weighting=False))
+    assert 10 < result.resolution_angstrom < 14
+    assert result.guinier_fit is None and result.b_factor_angstrom2 == 0
+    assert postprocess(*halves, 2.0, sharpening=Sharpening(fit_low_angstrom=40, fit_high_angstrom=15)).guinier_fit is not None
 
 
 def test_mtf_is_divided_out(blurred):

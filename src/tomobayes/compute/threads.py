@@ -18,7 +18,7 @@ def use_threads(wanted: int | None) -> int:
     wanted : None for all cores this process may use; never more than Numba was started with
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    launched: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    launched = int(vars(numba.config)["NUMBA_NUM_THREADS"])  # the module fills itself, which type checkers cannot see
     threads = min(wanted or cores, launched)
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)

@@ -33,7 +33,7 @@ class PoseEstimates:
     rotation : (P, 3, 3); centre_angstrom : (P, 3)
     sigma_rotation : (P,) degrees, sigma_shift_angstrom : (P,), standard deviations of one component
     spread_angstrom2 : (P,) posterior mean of the squared distance from the prior centre
-    best_probability : (P,) largest probability of one grid pose (rlnMaxValueProbDistribution)
+    best_probability : (P,) largest share that one pose of the sum has: of a grid, or of the nodes of a cubature (0.4² for a Gaussian)
     significant : (P,) number of poses that hold the mass; log_evidence : (P,) nats, over radians and box pixels
     discarded : (P,) share of the posterior that the coarse levels of the search dropped, as they saw it
     """

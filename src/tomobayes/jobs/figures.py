@@ -8,7 +8,9 @@ from tomobayes.jobs.experiment import Experiment
 from tomobayes.maps.fsc import FscCurves
 from tomobayes.report import Chart, Finding, format_number, fsc_chart
 
-__all__ = ["angstrom", "experiment_findings", "half_map_fsc"]
+__all__ = ["NOT_SHARPENED", "angstrom", "experiment_findings", "half_map_fsc"]
+
+NOT_SHARPENED = Finding("note", "The map is not sharpened: too coarse to fit a B factor. Give one with --adhoc-bfac.")
 
 
 def half_map_fsc(curves: FscCurves) -> Chart:

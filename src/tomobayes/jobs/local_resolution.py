@@ -43,7 +43,7 @@ def run(parameters: LocalResolution, context: Context) -> Path:
     folder = context.open([*paths, parameters.mask, parameters.mtf])
     context.log.say(plan)
     mask_data = None if mask is None else mask.data
-    whole = _without_b_factor_of_noise(postprocess(half1.data, half2.data, pixel_size, mask_data, sharpening), sharpening)
+    whole = postprocess(half1.data, half2.data, pixel_size, mask_data, sharpening)
     local = local_fsc(half1.data, half2.data, pixel_size, mask_data, window=parameters.window, coarsest_angstrom=parameters.locres_minres)
     resolution = Map(resolution_map(local, parameters.fsc_threshold), pixel_size)
     sharpened = _sharpened(half1, half2, whole, sharpening)
@@ -73,12 +73,6 @@ def _memory_plan(box: int) -> str:
 def _sharpening(parameters: LocalResolution, pixel_size_angstrom: float) -> Sharpening:
     mtf = None if parameters.mtf is None else read_mtf(parameters.mtf, parameters.mtf_angpix or pixel_size_angstrom)
     return Sharpening(b_factor_angstrom2=parameters.adhoc_bfac, mtf=mtf)
-
-
-def _without_b_factor_of_noise(whole: Postprocessed, sharpening: Sharpening) -> Postprocessed:
-    """A fit that begins beyond the resolution is one of noise: no sharpening then."""
-    fitted = sharpening.b_factor_angstrom2 is None
-    return replace(whole, b_factor_angstrom2=0.0) if fitted and whole.resolution_angstrom > sharpening.fit_low_angstrom else whole
 
 
 def _sharpened(half1: Map, half2: Map, whole: Postprocessed, sharpening: Sharpening) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tomobayes.jobs.figures import angstrom
+from tomobayes.jobs.figures import NOT_SHARPENED, angstrom
 from tomobayes.jobs.parameters import LocalResolution
 from tomobayes.maps.local_grids import coarse_points, grid_positions, hat_matrix, separable
 from tomobayes.maps.local_resolution import LocalFsc
@@ -127,8 +127,8 @@ def _findings(
     if mask is None:
         sentence = "No mask was given: solvent dilutes the correlation at the surface, and the figures are those of where the map is dense."
         findings.append(Finding("note", sentence))
-    if whole.b_factor_angstrom2 == 0 and parameters.adhoc_bfac is None:
-        findings.append(Finding("note", "The map is not sharpened: too coarse to fit a B factor. Give one with --adhoc-bfac."))
+    if whole.guinier_fit is None and parameters.adhoc_bfac is None:
+        findings.append(NOT_SHARPENED)
     none = float((values >= local.coarsest_angstrom * 0.999).mean())
     if none > _WORTH_SAYING:
         what = f"{format_number(100 * none, 2)} % of the particle the halves agree at no resolution finer than"

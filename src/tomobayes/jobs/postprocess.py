@@ -12,7 +12,7 @@ from tomobayes.formats.mrc import write_map
 from tomobayes.formats.relion import write_optimisation_set
 from tomobayes.formats.relion_postprocess import read_mtf, write_postprocess
 from tomobayes.jobs.experiment import symmetry_group
-from tomobayes.jobs.figures import angstrom, half_map_fsc
+from tomobayes.jobs.figures import NOT_SHARPENED, angstrom, half_map_fsc
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.half_maps import half_map_paths, optimisation_set_of, read_half_maps, read_mask
 from tomobayes.jobs.parameters import Postprocess
@@ -95,7 +95,7 @@ def _report(result: Postprocessed, pixel_size_angstrom: float, parameters: Postp
         facts.insert(1, Fact("Without the mask", angstrom(result.curves.resolution_angstrom(masked=False))))
         pictures.append(slices_of(Map(result.masked_map, pixel_size_angstrom), "Sharpened map inside the mask", "postprocess_masked"))
     sections = [Section("Resolution", [half_map_fsc(result.curves), _guinier(result, parameters)]), Section("Map", pictures)]
-    return Report("Post-processing", facts=facts, findings=_findings(result), sections=sections)
+    return Report("Post-processing", facts=facts, findings=_findings(result, parameters), sections=sections)
 
 
 def _guinier(result: Postprocessed, parameters: Postprocess) -> Chart:
@@ -112,7 +112,7 @@ def _guinier(result: Postprocessed, parameters: Postprocess) -> Chart:
     return Chart("Guinier plot", Axis("1/d²", "1/Å²"), Axis("ln of the mean amplitude"), series)
 
 
-def _findings(result: Postprocessed) -> list[Finding]:
+def _findings(result: Postprocessed, parameters: Postprocess) -> list[Finding]:
     curves, findings = result.curves, []
     if not math.isfinite(result.resolution_angstrom):
         return [Finding("warning", "The half-maps do not agree at any resolution (FSC below 0.143 from the first shell on).")]
@@ -135,6 +135,8 @@ def _findings(result: Postprocessed) -> list[Finding]:
             )
     if curves.resolution_angstrom(masked=False) < result.resolution_angstrom:
         findings.append(Finding("warning", "The resolution without the mask is better than with it: look at the mask."))
+    if result.guinier_fit is None and parameters.adhoc_bfac is None:
+        findings.append(NOT_SHARPENED)
     if result.guinier_fit is not None and result.b_factor_angstrom2 > 0:
         findings.append(Finding("warning", "The fitted B factor is positive, so it blurs the map: give one with --adhoc-bfac."))
     return findings

@@ -74,7 +74,6 @@ def _convergence(history: tuple[Record, ...]) -> list[Item]:
         iteration_chart("Resolution", "Resolution", "Å", {"FSC 0.143": over("resolution_angstrom")}),
         iteration_chart("Orientations", "Angle", "°", angles),
         iteration_chart("Positions", "Distance", "Å", distances),
-        iteration_chart("Largest probability of a pose", "Mean over particles", "", {"Largest probability": over("best_probability")}),
         iteration_chart("Posterior that coarse levels dropped", "Mean share over particles", "", {"Dropped": over("discarded")}),
     ]
 
@@ -94,6 +93,13 @@ def _findings(experiment: Experiment, settings: Settings, state: State, dealt: b
         found.append(Finding("good", f"Converged after {state.iteration} iterations: neither resolution nor poses improved any more."))
     else:
         found.append(Finding("note", "The refinement is not finished."))
+    join = settings.join_resolution
+    if join is not None and settings.shell(join) >= settings.shell(last.resolution_angstrom):
+        sentence = (
+            f"The halves share one reference up to {join:g} Å (--low-resol-join-halves), which is as fine as the resolution reached: "
+            "poses found with it make them agree, so this FSC is not that of independent halves. Give a coarser one."
+        )
+        found.append(Finding("warning", sentence))
     nyquist = 2 * settings.pixel_size_angstrom
     if last.resolution_angstrom < 1.15 * nyquist:
         sentence = f"The resolution is close to the finest this pixel size can show ({nyquist:g} Å): go on with a smaller --bin."

@@ -87,7 +87,8 @@ class Postprocessed:
     box_over_particle : that f; None without a mask
     resolution_angstrom : last shell before the corrected FSC falls below 0.143; infinite if there is none
     b_factor_angstrom2 : what was applied, exp(-B·k²/4)
-    guinier_fit : None where B was given, or where fewer than three shells lie in the range of the fit (then B = 0)
+    guinier_fit : None where B was given, or where there is nothing to fit it to (then B = 0): fewer than three shells in the range
+        of the fit, or all of them beyond the resolution
     """
 
     map: Float32
@@ -157,7 +158,9 @@ def postprocess(
     weighted = multiply_transform(restored, fsc_weights(curves.corrected)) if options.fsc_weighting else restored
     x = curves.spatial_frequency**2
     log_weighted = _log_amplitude(weighted)
-    fit = fit_guinier(x, log_weighted, options.fit_low_angstrom, options.fit_high_angstrom) if options.b_factor_angstrom2 is None else None
+    # A fit that begins beyond the resolution would be one of noise.
+    fitted = options.b_factor_angstrom2 is None and curves.resolution_angstrom() <= options.fit_low_angstrom
+    fit = fit_guinier(x, log_weighted, options.fit_low_angstrom, options.fit_high_angstrom) if fitted else None
     b_factor = fit.b_factor_angstrom2 if fit else options.b_factor_angstrom2 or 0.0
     sharpened = weighted * b_factor_transform(box, pixel_size_angstrom, b_factor)
     final = inverse(_low_passed(sharpened, pixel_size_angstrom, options.lowpass_angstrom, curves.resolution_angstrom()), box)
