@@ -10,52 +10,11 @@ import os
 # OpenMP reads this when PyTorch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tomobayes.jobs.parameters import (
-    ClusterSubmit,
-    Extract,
-    ImportProject,
-    Info,
-    LocalResolution,
-    Mask,
-    Postprocess,
-    Reconstruct,
-    Refine,
-    Simulate,
-)
-from tomobayes.jobs.verbs import (
-    cluster_submit,
-    extract,
-    import_project,
-    info,
-    local_resolution,
-    mask,
-    postprocess,
-    reconstruct,
-    refine,
-    simulate,
-)
+from tomobayes.jobs import parameters, verbs
+from tomobayes.jobs.parameters import *
+from tomobayes.jobs.verbs import *
 from tomobayes.model import BadInput
 
-__all__ = [
-    "BadInput",
-    "ClusterSubmit",
-    "Extract",
-    "ImportProject",
-    "Info",
-    "LocalResolution",
-    "Mask",
-    "Postprocess",
-    "Reconstruct",
-    "Refine",
-    "Simulate",
-    "cluster_submit",
-    "extract",
-    "import_project",
-    "info",
-    "local_resolution",
-    "mask",
-    "postprocess",
-    "reconstruct",
-    "refine",
-    "simulate",
-]
+__all__ = ["BadInput"]
+__all__ += parameters.__all__
+__all__ += verbs.__all__

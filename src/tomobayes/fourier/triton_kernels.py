@@ -18,6 +18,13 @@ BLOCK = 256
 
 
 @triton.jit
+def _samples(count, BLOCK: tl.constexpr):
+    """This program's orientation, its samples, and which of those there are."""
+    q = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    return tl.program_id(0).to(tl.int64), q, q < count
+
+
+@triton.jit
 def _locate(rotation, points, q, valid, padding, extent):
     """Cell (x0, y0, z0) and fractions (fx, fy, fz) of Aᵀq on the half grid, the sign that took a sample there (-1 for Friedel mates),
     and whether all eight corners of the cell lie on the grid.
@@ -45,10 +52,14 @@ def _corner(k: tl.constexpr, x0, y0, z0, fx, fy, fz, extent):
 
 
 @triton.jit
+def _upper(values, source, sign, seen):
+    """Real and imaginary parts of complex values, those of Friedel mates conjugated."""
+    return tl.load(values + 2 * source, seen, 0.0), tl.load(values + 2 * source + 1, seen, 0.0) * sign
+
+
+@triton.jit
 def _extract(volume, rotations, points, out, count, padding, extent, BLOCK: tl.constexpr):
-    orientation = tl.program_id(0).to(tl.int64)
-    q = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    valid = q < count
+    orientation, q, valid = _samples(count, BLOCK)
     x0, y0, z0, fx, fy, fz, sign, seen = _locate(rotations + 9 * orientation, points, q, valid, padding, extent)
     real = tl.zeros_like(fx)
     imaginary = tl.zeros_like(fx)
@@ -64,13 +75,10 @@ def _extract(volume, rotations, points, out, count, padding, extent, BLOCK: tl.c
 
 @triton.jit
 def _insert(cells, values, weights, rotations, points, count, padding, extent, BLOCK: tl.constexpr):
-    orientation = tl.program_id(0).to(tl.int64)
-    q = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    valid = q < count
+    orientation, q, valid = _samples(count, BLOCK)
     x0, y0, z0, fx, fy, fz, sign, seen = _locate(rotations + 9 * orientation, points, q, valid, padding, extent)
     source = orientation * count + q
-    real = tl.load(values + 2 * source, seen, 0.0)
-    imaginary = tl.load(values + 2 * source + 1, seen, 0.0) * sign
+    real, imaginary = _upper(values, source, sign, seen)
     weight = tl.load(weights + source, seen, 0.0)
     for k in tl.static_range(8):
         index, wx, wy, wz = _corner(k, x0, y0, z0, fx, fy, fz, extent)
@@ -83,13 +91,9 @@ def _insert(cells, values, weights, rotations, points, count, padding, extent, B
 
 @triton.jit
 def _rotation_gradient(gradient, volume, rotations, points, out, count, padding, extent, BLOCK: tl.constexpr):
-    orientation = tl.program_id(0).to(tl.int64)
-    q = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    valid = q < count
+    orientation, q, valid = _samples(count, BLOCK)
     x0, y0, z0, fx, fy, fz, sign, seen = _locate(rotations + 9 * orientation, points, q, valid, padding, extent)
-    source = orientation * count + q
-    real = tl.load(gradient + 2 * source, seen, 0.0)
-    imaginary = tl.load(gradient + 2 * source + 1, seen, 0.0) * sign
+    real, imaginary = _upper(gradient, orientation * count + q, sign, seen)
     along_x = tl.zeros_like(fx)
     along_y = tl.zeros_like(fx)
     along_z = tl.zeros_like(fx)
