@@ -60,6 +60,8 @@ def delocalisation_angstrom(views: Views, resolution_angstrom: float) -> float:
 def crop_plan(box: int, binning: float, large: int | None, reach_angstrom: float, pixel_size_angstrom: float) -> Crop:
     """Edges of the boxes; without ``large`` it is the box plus the delocalisation on either side.
 
+    What is read has an even number of pixels, so the binned ones come out as large as asked for or, by less than 2 in ``raw``, larger.
+
     Parameters
     ----------
     large : binned edge asked for by the user (--extract-box), or None
@@ -68,7 +70,7 @@ def crop_plan(box: int, binning: float, large: int | None, reach_angstrom: float
     """
     if large is None:
         large = good_box(box + 2 * math.ceil(reach_angstrom / (pixel_size_angstrom * binning)))
-    return Crop(box=box, large=large, raw=2 * round(large * binning / 2))
+    return Crop(box=box, large=large, raw=2 * math.ceil(large * binning / 2 - 1e-6))
 
 
 def crop_boxes(images: Sequence[NDArray[np.generic]], centre_px: Tensor, edge: int) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,20 @@ from numpy.typing import NDArray
 from tomobayes.imaging.crops import crop_plan, delocalisation_angstrom
 from tomobayes.imaging.observation import Statistics, from_stacks, from_subtomograms, from_tilt_images
 from tomobayes.imaging.views import views_of
-from tomobayes.model import Dataset
+from tomobayes.model import Dataset, TiltSeries
 
-__all__ = ["Engine", "Gatherer", "Portion", "Source", "choose_engine", "folds_for", "portions", "rows_of", "usable_particles"]
+__all__ = [
+    "Engine",
+    "Gatherer",
+    "Portion",
+    "Source",
+    "choose_engine",
+    "coarsest_pixel",
+    "folds_for",
+    "portions",
+    "rows_of",
+    "usable_particles",
+]
 
 Engine = Literal["series", "stacks", "subtomograms"]
 """Where the images come from: crops of tilt images on the fly, stored 2D stacks, or stored pseudo-subtomograms."""
@@ -25,7 +36,7 @@ class Source:
 
     Parameters
     ----------
-    box, binning : edge in binned pixels, binned over unbinned pixel size
+    box, binning : edge in binned pixels; binned over unbinned pixel size, of the coarsest tilt images where there are several
     extract_box : binned edge of the box in which the CTF is applied; None: from the defocus
     max_dose : e/Å², None for no limit; min_tilts : particles seen in fewer tilts are left out
     """
@@ -36,6 +47,16 @@ class Source:
     extract_box: int | None = None
     max_dose: float | None = None
     min_tilts: int = 1
+
+    def binning_of(self, dataset: Dataset, series: TiltSeries) -> float:
+        """Binned over unbinned pixel size of one of the tilt series."""
+        return self.binning * coarsest_pixel(dataset) / series.pixel_size_angstrom
+
+
+def coarsest_pixel(dataset: Dataset) -> float:
+    """Å, pixel size of the coarsest tilt images that particles are in: no map of them all has more detail."""
+    used: list[int] = np.unique(dataset.particles.tilt_series).tolist()
+    return max(dataset.tilt_series[index].pixel_size_angstrom for index in used)
 
 
 @dataclass(frozen=True)
@@ -71,7 +92,8 @@ def usable_particles(dataset: Dataset, source: Source) -> NDArray[np.bool_]:
     if source.engine == "subtomograms":
         return usable
     for rows in _by_series(dataset):
-        pixels = 0.5 * source.box * source.binning if source.engine == "series" else 0.0
+        series = dataset.tilt_series[int(dataset.particles.tilt_series[rows[0]])]
+        pixels = 0.5 * source.box * source.binning_of(dataset, series) if source.engine == "series" else 0.0
         seen = views_of(dataset, rows, half_width_px=pixels, max_dose=source.max_dose).visible.sum(1).numpy()
         usable[rows] = seen >= source.min_tilts
     return usable
@@ -149,7 +171,11 @@ def gather(dataset: Dataset, particles: NDArray[np.int64], source: Source, radiu
     if source.engine == "subtomograms":
         return from_subtomograms(dataset, particles, radius)
     series = dataset.tilt_series[int(dataset.particles.tilt_series[particles[0]])]
-    finest = source.box * series.pixel_size_angstrom * source.binning / radius
-    reach = delocalisation_angstrom(views_of(dataset, particles), finest)
-    crop = crop_plan(source.box, source.binning, source.extract_box, reach, series.pixel_size_angstrom)
-    return from_tilt_images(dataset, particles, crop, radius, source.max_dose)
+    coarsest = coarsest_pixel(dataset)
+    pixel = coarsest * source.binning
+    reach = delocalisation_angstrom(views_of(dataset, particles), source.box * pixel / radius)
+    crop = crop_plan(source.box, source.binning_of(dataset, series), source.extract_box, reach, series.pixel_size_angstrom)
+    statistics = from_tilt_images(dataset, particles, crop, radius, source.max_dose, pixel)
+    # The grey value of a map is what a density adds to an unbinned pixel along one; it must be the same length for all images.
+    grey = coarsest / series.pixel_size_angstrom
+    return statistics if grey == 1 else replace(statistics, data=statistics.data * grey)

@@ -36,11 +36,12 @@ class Statistics:
     ----------
     particles : (P,) rows of the dataset
     samples : (J, 2 or 3) int64 Fourier pixels of the box
-    points : (J·F, 3) float32, the samples in the frame shared by the particles (F = 1 for pseudo-subtomograms)
+    points : (J·F, 3) float32, where the samples are in the frame shared by the particles, in Fourier pixels of the map's box
+        (F = 1 for pseudo-subtomograms)
     data : (P, J·F) complex64, D; weight : (P, J·F) float32, W
     frame : (P, 3, 3) float64, shared frame -> tomogram (identity for tilt images)
     anchor_angstrom : (P, 3) float64, tomogram position of the box's centre
-    box, pixel_size_angstrom : of the (binned) box
+    box, pixel_size_angstrom : of the map; boxes of images have the same number of pixels, of the same size or a little larger
     noise_share : (R+1, F) float64, variance of D's noise per shell and tilt, in units of 2·σ² times the mean W
     multiplicity : (P, J) float32 M of pseudo-subtomograms, how often each voxel was observed; None for images
     """
@@ -156,9 +157,9 @@ def windowed_variance(kernel: Tensor, window: Tensor) -> Tensor:
     return variance
 
 
-def _tilt_points(samples: Tensor, rotation: Tensor) -> Tensor:
-    """R_fᵀ(j, 0) for all samples and tilts, (J·F, 3) float32."""
-    return torch.einsum("fik,ji->jfk", rotation[:, :2], samples.double()).reshape(-1, 3).float()
+def _tilt_points(samples: Tensor, rotation: Tensor, stretch: float) -> Tensor:
+    """R_fᵀ(j, 0) for all samples and tilts, (J·F, 3) float32, of images whose pixels are ``stretch`` times as large as the map's."""
+    return torch.einsum("fik,ji->jfk", rotation[:, :2], samples.double() / stretch).reshape(-1, 3).float()
 
 
 def _from_views(
@@ -167,6 +168,7 @@ def _from_views(
     views: Views,
     crop: Crop,
     pixel_size_angstrom: float,
+    stretch: float,
     radius: int,
     window: Tensor,
     read: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]],
@@ -176,6 +178,7 @@ def _from_views(
 
     Parameters
     ----------
+    pixel_size_angstrom, stretch : of the binned images; and how many of the map's that is
     window : what the images were multiplied with in real space
     read : (particle, tilts in which it is seen (V,), CTF·d·a (V, large, large//2+1)) -> D and W, (V, box, box//2+1)
     """
@@ -204,13 +207,13 @@ def _from_views(
     return Statistics(
         particles=particles,
         samples=samples,
-        points=_tilt_points(samples, views.rotation),
+        points=_tilt_points(samples, views.rotation, stretch),
         data=data.flatten(1),
         weight=weight.flatten(1),
         frame=torch.eye(3, dtype=torch.float64).expand(len(particles), 3, 3),
         anchor_angstrom=torch.from_numpy(anchor_angstrom),
         box=crop.box,
-        pixel_size_angstrom=pixel_size_angstrom,
+        pixel_size_angstrom=pixel_size_angstrom / stretch,
         noise_share=_noise_share(samples, noise.flatten(1)[:, at].T.double(), weight.sum(0)),
     )
 
@@ -230,7 +233,14 @@ def _noise_share(samples: Tensor, noise: Tensor, weight: Tensor) -> Tensor:
     return torch.where(total[1] > 0, total[0] / total[1].clamp_min(1e-300), 1)
 
 
-def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop, radius: int, max_dose: float | None = None) -> Statistics:
+def from_tilt_images(
+    dataset: Dataset,
+    particles: NDArray[np.int64],
+    crop: Crop,
+    radius: int,
+    max_dose: float | None = None,
+    pixel_size_angstrom: float | None = None,
+) -> Statistics:
     """Statistics cut on the fly from the tilt images of one series.
 
     Parameters
@@ -239,6 +249,7 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
     crop : edges of the boxes
     radius : finest sample in Fourier pixels of the box, < box/2
     max_dose : e/Å²; later tilts are left out
+    pixel_size_angstrom : of the map, at most that of the binned images; None: as theirs
     """
     table = dataset.particles
     series = dataset.tilt_series[int(table.tilt_series[particles[0]])]
@@ -259,7 +270,8 @@ def from_tilt_images(dataset: Dataset, particles: NDArray[np.int64], crop: Crop,
         spectrum = transform_boxes(soften_circle(boxes, window) if equal else boxes, position, crop)
         return modulate(spectrum if aberration is None else spectrum * aberration, factor, crop)
 
-    return _from_views(dataset, particles, views, crop, pixel, radius, window, read, table.centre_angstrom[particles])
+    stretch = 1.0 if pixel_size_angstrom is None else pixel / pixel_size_angstrom
+    return _from_views(dataset, particles, views, crop, pixel, stretch, radius, window, read, table.centre_angstrom[particles])
 
 
 def from_stacks(dataset: Dataset, particles: NDArray[np.int64], radius: int, max_dose: float | None = None) -> Statistics:
@@ -285,7 +297,7 @@ def from_stacks(dataset: Dataset, particles: NDArray[np.int64], radius: int, max
         data = spectrum if stacks.premultiplied else spectrum * factor[:, ::2, ::2]
         return data, _smooth(_cropped(factor.square(), crop))
 
-    return _from_views(dataset, particles, views, crop, pixel, radius, window, read, dataset.particles.position_angstrom[particles])
+    return _from_views(dataset, particles, views, crop, pixel, 1.0, radius, window, read, dataset.particles.position_angstrom[particles])
 
 
 def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: int) -> Statistics:

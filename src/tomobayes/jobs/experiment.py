@@ -12,7 +12,7 @@ from tomobayes.formats.mrc_images import check_images
 from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset
 from tomobayes.formats.stored_particles import StoredStacks, StoredSubtomograms, check_stored
 from tomobayes.geometry.pointgroups import is_subgroup, point_group
-from tomobayes.imaging.gathering import Engine, Source, choose_engine, usable_particles
+from tomobayes.imaging.gathering import Engine, Source, choose_engine, coarsest_pixel, usable_particles
 from tomobayes.jobs.log import Log
 from tomobayes.jobs.parameters import ImageParameters
 from tomobayes.model import BadInput, Dataset, Map, Problem
@@ -71,7 +71,7 @@ def load_experiment(parameters: ImageParameters, log: Log, like: tuple[Path, Map
     dataset = read_dataset(*parameters.members, ignore_stored=parameters.images == "series")
     engine = parameters.images or choose_engine(dataset)
     _check_engine(parameters, dataset, engine)
-    unbinned = one_pixel_size(dataset)
+    unbinned = coarsest_pixel(dataset)
     source = _source(parameters, dataset, engine, unbinned, like)
     check_pixels(dataset, engine, log)
     usable = usable_or_refuse(dataset, source)
@@ -86,7 +86,7 @@ def one_pixel_size(dataset: Dataset) -> float:
         odd = dataset.tilt_series[int(used[int(np.argmax(np.abs(np.array(sizes) - np.median(sizes))))])]
         what = f"its pixel size {odd.pixel_size_angstrom:g} Å differs from that of other tilt series ({np.median(sizes):g} Å)"
         remedy = "rescale one kind, or work on each kind alone"
-        raise BadInput(Problem(odd.name, "rlnTomoTiltSeriesPixelSize", what, "one map cannot have several", remedy))
+        raise BadInput(Problem(odd.name, "rlnTomoTiltSeriesPixelSize", what, "one binning would give boxes of several", remedy))
     return float(sizes[0])
 
 
@@ -119,9 +119,9 @@ def _source(parameters: ImageParameters, dataset: Dataset, engine: Engine, unbin
                 Problem(None, "--box", "is needed where there is no reference", remedy="give the edge of the map in binned pixels")
             )
         if like is not None and binning < 1 - PIXEL_TOLERANCE:
-            what = f"has voxels of {like[1].pixel_size_angstrom:g} Å, finer than the pixels of the tilt images ({unbinned:g} Å)"
+            what = f"has voxels of {like[1].pixel_size_angstrom:g} Å, finer than the pixels of the (coarsest) tilt images, {unbinned:g} Å"
             raise BadInput(Problem(like[0], "header", what, remedy="resample it to the images' pixel size or a coarser one"))
-        check_fits_images(dataset, box, binning)
+        check_fits_images(dataset, Source(engine, box, binning))
     else:
         stored = dataset.particles.stacks if engine == "stacks" else dataset.particles.subtomograms
         assert stored is not None
@@ -130,14 +130,16 @@ def _source(parameters: ImageParameters, dataset: Dataset, engine: Engine, unbin
     return Source(engine, box, binning, parameters.extract_box, parameters.max_dose, parameters.min_frames)
 
 
-def check_fits_images(dataset: Dataset, box: int, binning: float) -> None:
+def check_fits_images(dataset: Dataset, source: Source) -> None:
+    """Refuse boxes that are larger than the tilt images."""
     problems = []
     for index in np.unique(dataset.particles.tilt_series).tolist():
         series = dataset.tilt_series[index]
         assert series.image_size is not None
-        if box * binning > min(series.image_size):
+        binning = source.binning_of(dataset, series)
+        if source.box * binning > min(series.image_size):
             width, height = series.image_size
-            what = f"a box of {box} pixels at binning {binning:g} does not fit into images of {width} x {height} pixels"
+            what = f"a box of {source.box} pixels at binning {binning:g} does not fit into images of {width} x {height} pixels"
             problems.append(Problem(series.name, "--box", what, remedy=f"ask for at most {int(min(series.image_size) / binning) // 2 * 2}"))
     if problems:
         raise BadInput(problems)

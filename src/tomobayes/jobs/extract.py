@@ -55,7 +55,7 @@ def run(parameters: Extract, context: Context) -> Path:
     unbinned = one_pixel_size(dataset)
     edge = parameters.crop or parameters.box
     source = Source("series", edge, parameters.bin, parameters.box, parameters.max_dose, parameters.min_frames)
-    check_fits_images(dataset, parameters.box, parameters.bin)
+    check_fits_images(dataset, replace(source, box=parameters.box))
     check_pixels(dataset, "series", context.log)
     usable = usable_or_refuse(dataset, source)
     folder = context.open([members.particles, members.tomograms, members.trajectories])

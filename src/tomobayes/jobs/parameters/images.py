@@ -15,7 +15,7 @@ class ImageParameters(DatasetParameters):
     """An experiment, and how boxes are cut from its images (or read where they were cut before)."""
 
     box: PositiveInt | None = Field(None, multiple_of=2, description="Edge of the box in binned pixels.")
-    bin: PositiveFloat | None = Field(None, description="Binning relative to the tilt series; 1 without it.")
+    bin: PositiveFloat | None = Field(None, description="Binning relative to the tilt series (the coarsest of them); 1 without it.")
     extract_box: PositiveInt | None = Field(
         None,
         multiple_of=2,
