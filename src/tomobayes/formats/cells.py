@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomobayes.formats.star_values import format_float
+from tomobayes.formats.star_values import format_float, format_vector, parse_vector
 
-__all__ = ["Quantity", "integer", "number", "numbers", "text_of", "update"]
+__all__ = ["Quantity", "integer", "number", "numbers", "text_of", "update", "update_vectors"]
 
 Float = NDArray[np.float64]
 Text = NDArray[np.str_]
@@ -98,6 +98,15 @@ def update(columns: Mapping[str, Text], quantity: Quantity, values: NDArray[np.n
     return result
 
 
+def update_vectors(columns: Mapping[str, Text], label: str, vectors: Sequence[Sequence[float]] | Float) -> dict[str, Text]:
+    """Columns with one column of vectors: rewritten where a vector differs, added where there is one and no column."""
+    if label not in columns and not any(len(vector) for vector in vectors):
+        return dict(columns)
+    old = columns.get(label, np.full(len(vectors), "[]"))
+    cells = [cell if _means(cell, vector) else format_vector(vector) for cell, vector in zip(old.tolist(), vectors, strict=True)]
+    return {**columns, label: np.array(cells, dtype=np.str_)}
+
+
 def text_of(values: ArrayLike) -> Text:
     """A column of anything as text: strings as they are, whole numbers without decimals, others with six."""
     array = np.asarray(values)
@@ -118,6 +127,11 @@ def _numbers(columns: Mapping[str, Text], label: str, default: float, n_rows: in
 def _differ(first: Float, second: Float, tolerance: float) -> NDArray[np.bool_]:
     close = np.isclose(first, second, rtol=1e-9, atol=tolerance, equal_nan=True)
     return np.asarray(~close.reshape(len(close), -1).all(axis=1))
+
+
+def _means(cell: str, vector: Sequence[float] | Float) -> bool:
+    parsed = parse_vector(cell)
+    return parsed is not None and len(parsed) == len(vector) and bool(np.allclose(parsed, vector, rtol=1e-9, atol=0))
 
 
 def _integer_text(value: float) -> str:

@@ -13,7 +13,7 @@ from tomobayes.formats.star import Table
 from tomobayes.formats.star_values import TableReader
 from tomobayes.model import Optics, Problem
 
-__all__ = ["OpticsTable", "check_against_tomograms", "load_optics"]
+__all__ = ["MAGNIFICATION_LABELS", "OpticsTable", "check_against_tomograms", "load_optics"]
 
 TOLERANCE = 1e-3
 IMPORT = "import writes the optics"
@@ -23,6 +23,7 @@ REQUIRED = {
     "rlnSphericalAberration": IMPORT,
     "rlnAmplitudeContrast": IMPORT,
 }
+MAGNIFICATION_LABELS = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
 SHARED_LABELS = ("rlnTomoTiltSeriesPixelSize", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 
 
@@ -51,6 +52,7 @@ def load_optics(tables: Mapping[str, Table], file: Path, tomograms: Tomograms, p
     voltages, aberrations = reader.floats("rlnVoltage"), reader.floats("rlnSphericalAberration")
     contrasts = reader.floats("rlnAmplitudeContrast")
     even, odd = reader.vectors("rlnEvenZernike"), reader.vectors("rlnOddZernike")
+    magnification = reader.triple(MAGNIFICATION_LABELS, (1.0, 0.0, 0.0, 1.0)).tolist()
     names = reader.text("rlnOpticsGroupName")
     optics = [
         Optics(
@@ -60,6 +62,7 @@ def load_optics(tables: Mapping[str, Table], file: Path, tomograms: Tomograms, p
             amplitude_contrast=float(contrasts[i]),
             even_zernike=tuple(even[i].tolist()),
             odd_zernike=tuple(odd[i].tolist()),
+            magnification=((magnification[i][0], magnification[i][1]), (magnification[i][2], magnification[i][3])),
             columns={label: str(cells[i]) for label, cells in reader.table.columns.items()},
         )
         for i, number in enumerate(numbers)

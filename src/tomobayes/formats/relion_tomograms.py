@@ -14,6 +14,7 @@ from tomobayes.formats.mrc_images import MrcImages
 from tomobayes.formats.paths import Folders
 from tomobayes.formats.problems import collecting
 from tomobayes.formats.relion4 import MATRIX_LABELS, geometry_from_matrices
+from tomobayes.formats.relion_deformation import deformation_of
 from tomobayes.formats.relion_globals import GLOBAL_LABELS, GlobalRow, global_rows
 from tomobayes.formats.star import Table, read_star
 from tomobayes.formats.star_values import TableReader
@@ -154,6 +155,7 @@ def _assemble(row: GlobalRow, tilts: TableReader, images: MrcImages | None) -> T
         optics_name=row.optics_name,
         b_factor_per_dose=row.b_factor_per_dose,
         defocus_slope=row.defocus_slope,
+        deformation=deformation_of(row.cells, tilts),
         images=images,
         columns=tilts.table.columns,
         globals_=row.cells,

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tomobayes.formats.cells import integer, number, text_of, update
-from tomobayes.formats.star_values import format_float, parse_vector
+from tomobayes.formats.cells import Quantity, integer, number, text_of, update, update_vectors
+from tomobayes.formats.relion_optics import MAGNIFICATION_LABELS
 from tomobayes.model import Dataset, Optics
 
 __all__ = ["group_numbers", "optics_columns"]
 
 Text = NDArray[np.str_]
 ABSENT = "0"
+MAGNIFICATION = Quantity(
+    MAGNIFICATION_LABELS, (1.0, 0.0, 0.0, 1.0), lambda cells: cells.reshape(-1, 2, 2), lambda values: values.reshape(-1, 4), text=repr
+)
 
 
 def group_numbers(optics: Sequence[Optics]) -> tuple[int, ...]:
@@ -45,8 +48,9 @@ def optics_columns(dataset: Dataset, image_columns: Mapping[str, float]) -> dict
         (number("rlnTomoTiltSeriesPixelSize", always=True), [_pixel_size(dataset, i) for i in range(len(optics))]),
     ):
         columns = update(columns, quantity, np.array(values))
-    columns = _with_vectors(columns, "rlnEvenZernike", [group.even_zernike for group in optics])
-    columns = _with_vectors(columns, "rlnOddZernike", [group.odd_zernike for group in optics])
+    columns = update(columns, MAGNIFICATION, np.array([group.magnification for group in optics]))
+    columns = update_vectors(columns, "rlnEvenZernike", [group.even_zernike for group in optics])
+    columns = update_vectors(columns, "rlnOddZernike", [group.odd_zernike for group in optics])
     for label, value in image_columns.items():
         columns[label] = text_of([value] * len(optics))
     if image_columns:
@@ -62,21 +66,3 @@ def _pixel_size(dataset: Dataset, optics: int) -> float:
         return float(cell)
     used = dataset.particles.tilt_series[dataset.particles.optics == optics]
     return dataset.tilt_series[int(used[0]) if len(used) else 0].pixel_size_angstrom
-
-
-def _with_vectors(columns: dict[str, Text], label: str, vectors: Sequence[tuple[float, ...]]) -> dict[str, Text]:
-    """A column of vectors, rewritten where a vector differs, added where there is one and no column."""
-    if label not in columns and not any(vectors):
-        return columns
-    old = columns.get(label, np.full(len(vectors), "[]"))
-    cells = [cell if _means(cell, vector) else _vector_text(vector) for cell, vector in zip(old.tolist(), vectors, strict=True)]
-    return {**columns, label: np.array(cells, dtype=np.str_)}
-
-
-def _means(cell: str, vector: tuple[float, ...]) -> bool:
-    parsed = parse_vector(cell)
-    return parsed is not None and len(parsed) == len(vector) and bool(np.allclose(parsed, vector, rtol=1e-9, atol=0))
-
-
-def _vector_text(vector: tuple[float, ...]) -> str:
-    return "[" + ",".join(format_float(value) for value in vector) + "]"

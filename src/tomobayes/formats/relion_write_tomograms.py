@@ -13,6 +13,7 @@ from tomobayes.formats.euler import matrix_from_tilt_angles, tilt_angles_from_ma
 from tomobayes.formats.mrc_images import MrcImages
 from tomobayes.formats.paths import name_from
 from tomobayes.formats.relion4 import MATRIX_LABELS
+from tomobayes.formats.relion_deformation import coefficient_columns, deformation_columns, same_kind
 from tomobayes.formats.star import Table, write_star
 from tomobayes.model import Optics, TiltSeries
 
@@ -41,6 +42,7 @@ def write_tomograms(folder: Path | str, tilt_series: Sequence[TiltSeries], optic
     the path of tomograms.star, written last
     """
     folder = Path(folder)
+    tilt_series = same_kind(tilt_series)
     names = []
     for series in tilt_series:
         file = folder / "tilt_series" / f"{series.name}.star"
@@ -71,7 +73,7 @@ def _tilt_columns(series: TiltSeries, root: Path | None) -> dict[str, Text]:
         (number("rlnCtfBfactor"), series.b_factor),
     ):
         columns = update(columns, quantity, values)
-    return columns
+    return coefficient_columns(columns, series)
 
 
 def _global_columns(tilt_series: Sequence[TiltSeries], optics: Sequence[Optics], star_names: Sequence[str]) -> dict[str, Text]:
@@ -91,6 +93,7 @@ def _global_columns(tilt_series: Sequence[TiltSeries], optics: Sequence[Optics],
         (number("rlnCtfBfactorPerElectronDose"), [series.b_factor_per_dose for series in tilt_series]),
     ):
         columns = update(columns, quantity, np.array(values))
+    columns = deformation_columns(columns, tilt_series)
     optics_names = [series.optics_name for series in tilt_series]
     if "rlnOpticsGroupName" in columns or optics_names != [series.name for series in tilt_series]:
         columns["rlnOpticsGroupName"] = np.array(optics_names, dtype=np.str_)

@@ -20,7 +20,7 @@ from torch import Tensor
 from tomobayes.fourier.grids import half_plane, half_space, shells
 from tomobayes.fourier.volume import gridding_correction, shell_mean
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
-from tomobayes.imaging.views import Views, odd_phase_factor, transfer_by_particle, views_of
+from tomobayes.imaging.views import Views, elongation, odd_phase_factor, slice_rotation, transfer_by_particle, views_of
 from tomobayes.model import Dataset
 
 __all__ = ["Statistics", "from_stacks", "from_subtomograms", "from_tilt_images", "modulate", "windowed_variance"]
@@ -44,6 +44,7 @@ class Statistics:
     box, pixel_size_angstrom : of the map; boxes of images have the same number of pixels, of the same size or a little larger
     noise_share : (R+1, F) float64, variance of D's noise per shell and tilt, in units of 2·σ² times the mean W
     multiplicity : (P, J) float32 M of pseudo-subtomograms, how often each voxel was observed; None for images
+    elongation : by what factor points lie further out than their samples at most, where images are magnified
     """
 
     particles: NDArray[np.int64]
@@ -57,6 +58,7 @@ class Statistics:
     pixel_size_angstrom: float
     noise_share: Tensor
     multiplicity: Tensor | None = None
+    elongation: float = 1.0
 
     @property
     def n_tilts(self) -> int:
@@ -74,8 +76,8 @@ class Statistics:
         return replace(self, data=self.data * per_sample, weight=self.weight * per_sample.square())
 
     def count(self, radius: int) -> int:
-        """How many leading entries of a row of ``data`` lie inside ``radius`` Fourier pixels."""
-        return int((self.samples.square().sum(-1) <= radius * radius).sum()) * self.n_tilts
+        """How many leading entries of a row of ``data`` lie inside ``radius`` Fourier pixels of the map."""
+        return int((self.samples.square().sum(-1) <= (radius / self.elongation) ** 2).sum()) * self.n_tilts
 
 
 def modulate(spectrum: Tensor, factor: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
@@ -207,7 +209,7 @@ def _from_views(
     return Statistics(
         particles=particles,
         samples=samples,
-        points=_tilt_points(samples, views.rotation, stretch),
+        points=_tilt_points(samples, slice_rotation(views), stretch),
         data=data.flatten(1),
         weight=weight.flatten(1),
         frame=torch.eye(3, dtype=torch.float64).expand(len(particles), 3, 3),
@@ -215,6 +217,7 @@ def _from_views(
         box=crop.box,
         pixel_size_angstrom=pixel_size_angstrom / stretch,
         noise_share=_noise_share(samples, noise.flatten(1)[:, at].T.double(), weight.sum(0)),
+        elongation=elongation(views),
     )
 
 
@@ -260,7 +263,7 @@ def from_tilt_images(
     views = views_of(dataset, particles, half_width_px=0.5 * crop.box * crop.binning, max_dose=max_dose)
     assert views.centre_px is not None
     centre, pictures = views.centre_px, [np.asarray(images.read(tilt)) for tilt in range(series.n_tilts)]
-    aberration = odd_phase_factor(views.optics, half_plane_frequency(crop.large, pixel)).conj() if views.optics.odd_zernike else None
+    aberration = odd_phase_factor(views, half_plane_frequency(crop.large, pixel)).conj() if views.optics.odd_zernike else None
     # With RELION's crop the border of the box is in the way and is faded; with a larger one it stays outside, and so would a circle's rim.
     equal = crop.large == crop.box
     window = circle_fade(crop.raw) if equal else torch.ones(crop.box, crop.box)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tomobayes.fourier.slices import extract_slices
 from tomobayes.fourier.volume import FourierVolume
-from tomobayes.imaging.views import Views, odd_phase_factor, transfer
+from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation, specimen_frequency, transfer
 
 __all__ = ["predict"]
 
@@ -35,12 +35,14 @@ def predict(
     real = volume.data.real.dtype
     j = samples.to(real)
     frequency = j / (volume.box * pixel_size_angstrom)
-    points = torch.nn.functional.pad(j, (0, 1))
-    aberration = odd_phase_factor(views.optics, frequency) if views.optics.odd_zernike else None
+    # What magnification carries beyond the transform of a map that it covers otherwise is beyond the map's detail.
+    beyond = (specimen_frequency(views, j).norm(dim=-1) > volume.radius + 1e-3) & (j.norm(dim=-1) <= volume.radius + 1e-3)
+    points, seen = torch.nn.functional.pad(j.masked_fill(beyond[:, None], 0), (0, 1)), slice_rotation(views)
+    aberration = odd_phase_factor(views, frequency) if views.optics.odd_zernike else None
     predicted = []
     for tilt in range(len(views.rotation)):
-        slices = extract_slices(volume, (views.rotation[tilt] @ rotation.to(views.rotation)).to(real), points)
-        image = slices * transfer(views, tilt, frequency)
+        slices = extract_slices(volume, (seen[tilt] @ rotation.to(seen)).to(real), points)
+        image = slices.masked_fill(beyond, 0) * transfer(views, tilt, frequency)
         if aberration is not None:
             image = image * aberration
         if offset_px is not None:

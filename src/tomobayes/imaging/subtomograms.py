@@ -12,7 +12,7 @@ from torch import Tensor
 from tomobayes.fourier import kernels
 from tomobayes.fourier.slices import with_friedel_mates
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
-from tomobayes.imaging.views import Views, odd_phase_factor, transfer_by_particle
+from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation, transfer_by_particle
 from tomobayes.model import Images, PseudoSubtomogram
 from tomobayes.optics import dose_weight
 
@@ -31,7 +31,7 @@ class ModulatedImages:
     data : (V, large, large//2+1) complex64, orthonormal, particle at the origin
     weight : (V, large, large//2+1) float32, (CTF·d·a)²
     sampled : (V, large, large//2+1) bool, inside the circle of the large box and not faded by dose
-    rotation : (V, 3, 3) tomogram -> image; visible : (F,) bool
+    rotation : (V, 3, 3) tomogram -> image, with the magnification (views.slice_rotation); visible : (F,) bool
     """
 
     data: Tensor
@@ -59,10 +59,10 @@ def modulated_images(images: Images, views: Views, row: int, crop: Crop) -> Modu
     factor = transfer_by_particle(views, flat)(row, tilts).reshape(shape)
     data = transform_boxes(boxes, position, crop) * factor
     if views.optics.odd_zernike:
-        data = data * odd_phase_factor(views.optics, frequency).conj()
+        data = data * odd_phase_factor(views, frequency).conj()
     left = dose_weight(squared, views.dose[tilts].float(), views.b_factor_per_dose)
     sampled = (circle & (left > LEAST_DOSE_WEIGHT)).reshape(shape)
-    return ModulatedImages(data, factor.square(), sampled, views.rotation[tilts], views.visible[row].numpy(), crop)
+    return ModulatedImages(data, factor.square(), sampled, slice_rotation(views)[tilts], views.visible[row].numpy(), crop)
 
 
 def _windowed(modulated: ModulatedImages) -> Tensor:
@@ -108,7 +108,8 @@ def _splat(values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor, b
     """Insert (V, S) values and weights at R_fᵀ(j, 0), one rotation per tilt, on the box's own grid in FFT layout (n, n, n//2+1)."""
     extent = box // 2 + 1
     cells = np.zeros((1, 2 * extent + 1, 2 * extent + 1, extent + 1, 4), dtype=np.float32)
-    reach = points.norm(dim=-1) <= box / 2 + 1e-3
+    furthest = points.norm(dim=-1) * torch.linalg.matrix_norm(rotations, 2).max()  # more than |j| where images are magnified
+    reach = furthest <= box / 2 + 1e-3
     inserted, weighed, at = (part.contiguous().numpy() for part in (values[:, reach], weights[:, reach], points[reach]))
     kernels.insert(cells, inserted, weighed, rotations.contiguous().numpy(), at, np.float32(1))
     data, weight = with_friedel_mates(torch.from_numpy(cells[0]))

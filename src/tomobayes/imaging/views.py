@@ -10,11 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tomobayes.geometry.deformation import deformed
 from tomobayes.geometry.projection import depth_angstrom, is_visible, project
 from tomobayes.model import Dataset, Optics
 from tomobayes.optics import ctf_phase, envelope, odd_phase, phase_coefficients, phase_terms
 
-__all__ = ["Views", "odd_phase_factor", "transfer", "transfer_by_particle", "views_of"]
+__all__ = [
+    "Views",
+    "elongation",
+    "odd_phase_factor",
+    "slice_rotation",
+    "specimen_frequency",
+    "transfer",
+    "transfer_by_particle",
+    "views_of",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Views:
     defocus_u_angstrom, defocus_v_angstrom : (P, F) with the particle's depth
     astigmatism_radians, phase_shift_radians, scale, b_factor, dose : (F,)
     visible : (P, F) bool
+    magnification : (2, 2) of the optics group
     """
 
     rotation: Tensor
@@ -43,6 +54,7 @@ class Views:
     optics: Optics
     b_factor_per_dose: float
     pixel_size_angstrom: float
+    magnification: Tensor
 
 
 def views_of(
@@ -73,11 +85,14 @@ def views_of(
         position = project(
             moved, rotation, torch.tensor(series.shift_angstrom), series.pixel_size_angstrom, series.tomogram_size, series.image_size
         )
+        if series.deformation is not None:
+            position = deformed(position, series.deformation, series.image_size)
         visible = is_visible(position, series.image_size, half_width_px)
     if table.visible is not None:
         visible = torch.from_numpy(np.stack([table.visible[p] for p in particles]))
     if max_dose is not None:
         visible = visible & (torch.tensor(series.dose) <= max_dose)
+    optics = dataset.optics[int(table.optics[particles[0]])]
     return Views(
         rotation=rotation,
         centre_px=position,
@@ -89,10 +104,26 @@ def views_of(
         b_factor=torch.tensor(series.b_factor),
         dose=torch.tensor(series.dose),
         visible=visible,
-        optics=dataset.optics[int(table.optics[particles[0]])],
+        optics=optics,
         b_factor_per_dose=series.b_factor_per_dose,
         pixel_size_angstrom=series.pixel_size_angstrom,
+        magnification=torch.tensor(optics.magnification, dtype=torch.float64),
     )
+
+
+def specimen_frequency(views: Views, frequency: Tensor) -> Tensor:
+    """M·k: which frequency of the specimen an image shows at k, (..., 2) in any unit; positions of particles are not magnified."""
+    return frequency @ views.magnification.to(frequency).T
+
+
+def slice_rotation(views: Views) -> Tensor:
+    """(F, 3, 3) B_f = diag(Mᵀ, 1)·R_f, the rotation with the magnification: image frequency j shows V((B_f A)ᵀ(j, 0))."""
+    return torch.cat([views.magnification.mT @ views.rotation[:, :2], views.rotation[:, 2:]], 1)
+
+
+def elongation(views: Views) -> float:
+    """By what factor magnification lengthens a frequency at most, >= 1."""
+    return max(1.0, float(torch.linalg.matrix_norm(views.magnification.detach(), 2)))
 
 
 def transfer(views: Views, tilt: int, frequency: Tensor) -> Tensor:
@@ -106,16 +137,16 @@ def transfer(views: Views, tilt: int, frequency: Tensor) -> Tensor:
     -------
     (P, J), of the frequency's data type; the odd aberrations' phase is separate (odd_phase_factor)
     """
-    cast = frequency.dtype
+    cast, seen = frequency.dtype, specimen_frequency(views, frequency)
     phase = ctf_phase(
-        frequency,
+        seen,
         views.optics,
         views.defocus_u_angstrom[:, tilt].to(cast),
         views.defocus_v_angstrom[:, tilt].to(cast),
         views.astigmatism_radians[tilt].to(cast),
         views.phase_shift_radians[tilt].to(cast),
     )
-    return torch.sin(phase) * _envelope(views, slice(tilt, tilt + 1), frequency)
+    return torch.sin(phase) * _envelope(views, slice(tilt, tilt + 1), seen)
 
 
 def transfer_by_particle(views: Views, frequency: Tensor) -> Callable[[int, Tensor], Tensor]:
@@ -123,7 +154,8 @@ def transfer_by_particle(views: Views, frequency: Tensor) -> Callable[[int, Tens
     coefficients = phase_coefficients(
         views.defocus_u_angstrom, views.defocus_v_angstrom, views.astigmatism_radians, views.phase_shift_radians
     ).to(frequency)
-    terms, decay = phase_terms(frequency, views.optics), _envelope(views, slice(None), frequency)
+    seen = specimen_frequency(views, frequency)
+    terms, decay = phase_terms(seen, views.optics), _envelope(views, slice(None), seen)
 
     def of(particle: int, tilts: Tensor) -> Tensor:
         return torch.sin(coefficients[particle, tilts] @ terms).mul_(decay[tilts])
@@ -132,12 +164,12 @@ def transfer_by_particle(views: Views, frequency: Tensor) -> Callable[[int, Tens
 
 
 def _envelope(views: Views, tilts: slice, frequency: Tensor) -> Tensor:
-    """a·d(k)·exp(-B k²/4) of some tilts, (F, J)."""
+    """a·d(k)·exp(-B k²/4) of some tilts at frequencies of the specimen, (F, J)."""
     dose, b_factor, scale = (value[tilts].to(frequency) for value in (views.dose, views.b_factor, views.scale))
     return envelope(frequency.square().sum(-1), dose, b_factor, views.b_factor_per_dose, scale)
 
 
-def odd_phase_factor(optics: Optics, frequency: Tensor) -> Tensor:
+def odd_phase_factor(views: Views, frequency: Tensor) -> Tensor:
     """exp(iρ) of the antisymmetric aberrations, (J, 2) in 1/Å -> (J,) complex."""
-    phase = odd_phase(optics.odd_zernike, frequency)
+    phase = odd_phase(views.optics.odd_zernike, specimen_frequency(views, frequency))
     return torch.polar(torch.ones_like(phase), phase)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tomobayes.model.deformation import Deformation
 from tomobayes.model.images import Images, ParticleStacks, PseudoSubtomograms
 
 __all__ = ["Columns", "Dataset", "Optics", "Particles", "Reference", "TiltSeries"]
@@ -26,7 +27,13 @@ on writing; where a typed field and its text disagree, the typed field is the tr
 
 @dataclass(frozen=True)
 class Optics:
-    """One optics group: what all images taken under the same microscope settings share."""
+    """One optics group: what all images taken under the same microscope settings share.
+
+    Parameters
+    ----------
+    even_zernike, odd_zernike : coefficients of the symmetric and antisymmetric aberrations (optics.aberrations)
+    magnification : M (2, 2), anisotropic magnification: what an image shows at frequency k is the specimen at M·k (rlnMagMat)
+    """
 
     name: str
     voltage_kv: float
@@ -34,6 +41,7 @@ class Optics:
     amplitude_contrast: float
     even_zernike: tuple[float, ...] = ()
     odd_zernike: tuple[float, ...] = ()
+    magnification: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 0.0), (0.0, 1.0))
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,6 +67,7 @@ class TiltSeries:
     b_factor_per_dose : Å² per e/Å²; 0 means the critical-dose model
     defocus_slope : factor of the depth in the defocus (rlnTomoDefocusSlope)
     optics_name : name of the optics group
+    deformation : how the images are deformed after projection, or None
     images : the tilt images, or None
     columns : per-tilt columns as read; globals_ : this series' row of the tomogram table as read
     """
@@ -80,6 +89,7 @@ class TiltSeries:
     optics_name: str
     b_factor_per_dose: float = 0.0
     defocus_slope: float = 1.0
+    deformation: Deformation | None = None
     images: Images | None = None
     columns: Columns = field(default_factory=dict)
     globals_: Mapping[str, str] = field(default_factory=dict)

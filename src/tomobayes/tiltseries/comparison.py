@@ -19,7 +19,7 @@ from tomobayes.fourier.grids import good_box, half_plane, shells
 from tomobayes.fourier.slices import extract_slices
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, delocalisation_angstrom, soften_circle, transform_boxes
 from tomobayes.imaging.noise import NoiseSums, spectrum
-from tomobayes.imaging.views import Views, odd_phase_factor, transfer, views_of
+from tomobayes.imaging.views import Views, elongation, odd_phase_factor, slice_rotation, transfer, views_of
 from tomobayes.model import Dataset
 from tomobayes.tiltseries.references import References
 
@@ -107,7 +107,7 @@ def compare(dataset: Dataset, rows: NDArray[np.int64], references: References, c
     assert series.images is not None
     views = views_of(dataset, rows, half_width_px=cut.half_width_px, max_dose=cut.max_dose)
     pixel = series.pixel_size_angstrom
-    radius = min(int(references.finest_frequency * cut.edge * pixel), cut.edge // 2 - 1)
+    radius = min(int(references.finest_frequency * cut.edge * pixel / elongation(views)), cut.edge // 2 - 1)
     samples = half_plane(radius)
     fade = circle_fade(cut.edge)
     images = [np.asarray(series.images.read(tilt)) for tilt in range(series.n_tilts)]
@@ -137,7 +137,7 @@ def _images(pictures: Sequence[NDArray[np.generic]], views: Views, samples: Tens
 def _slices(dataset: Dataset, rows: NDArray[np.int64], references: References, views: Views, frequency: Tensor) -> Tensor:
     table = dataset.particles
     points = torch.nn.functional.pad(frequency * references.extent_angstrom, (0, 1))
-    seen = views.rotation @ torch.from_numpy(table.rotation[rows])[:, None]
+    seen = slice_rotation(views) @ torch.from_numpy(table.rotation[rows])[:, None]
     out = torch.zeros(*views.visible.shape, len(frequency), dtype=torch.complex64)
     for place, row in enumerate(rows.tolist()):
         volume = references.volumes[int(table.half[row]) - 1][int(references.fold[row])]
@@ -151,7 +151,7 @@ def predicted(comparison: Comparison) -> Tensor:
     c, views = comparison, comparison.views
     factor = torch.stack([transfer(views, tilt, c.frequency) for tilt in range(len(views.rotation))], 1)
     image = c.slices * factor
-    return image * odd_phase_factor(views.optics, c.frequency) if views.optics.odd_zernike else image
+    return image * odd_phase_factor(views, c.frequency) if views.optics.odd_zernike else image
 
 
 def calibrate(comparisons: Sequence[Comparison]) -> Calibration:
