@@ -119,7 +119,7 @@ def _source(parameters: ImageParameters, dataset: Dataset, engine: Engine, unbin
                 Problem(None, "--box", "is needed where there is no reference", remedy="give the edge of the map in binned pixels")
             )
         if like is not None and binning < 1 - PIXEL_TOLERANCE:
-            what = f"has voxels of {like[1].pixel_size_angstrom:g} Å, finer than the pixels of the (coarsest) tilt images, {unbinned:g} Å"
+            what = f"has voxels of {like[1].pixel_size_angstrom:g} Å, finer than the pixels of the coarsest tilt images ({unbinned:g} Å)"
             raise BadInput(Problem(like[0], "header", what, remedy="resample it to the images' pixel size or a coarser one"))
         check_fits_images(dataset, Source(engine, box, binning))
     else:
