@@ -1,0 +1,147 @@
+"""The alignment that is most likely given the tables of all particles in all tilts: L-BFGS with exact gradients (eq 36).
+
+The fit runs in coordinates in which prior and expected information together are the identity, so that ten or twenty steps suffice
+whatever the parameters. Weak priors decide what the images cannot: turning the specimen as a whole against all tilts, and shifting it
+against them, changes nothing that is seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from torch import Tensor
+
+from tomobayes.tiltseries.chain import factorised
+from tomobayes.tiltseries.information import Prior, Uncertainty, information_chain, uncertainty
+from tomobayes.tiltseries.placement import Placement, displacement
+from tomobayes.tiltseries.tables import Tables, look_up
+
+__all__ = ["Fit", "Fitter", "free_parameters", "weak_prior"]
+
+ANGLE_DEGREES, SHIFT_ANGSTROM, POSITION_ANGSTROM, DEFORMATION_ANGSTROM = 1.0, 50.0, 20.0, 20.0
+"""Standard deviations of the weak priors on angles, shifts, positions, and what one coefficient of deformation does on average."""
+STEPS = 200
+ENOUGH_NATS = 1e-3
+"""The fit ends where a step gains less than this."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The most probable parameters.
+
+    Parameters
+    ----------
+    parameters : (N,); displacement : (P, F, 2) Å that they mean
+    log_likelihood : (P, F) CC there, nats
+    steps : of the search
+    """
+
+    parameters: Tensor
+    displacement: Tensor
+    log_likelihood: Tensor
+    steps: int
+
+
+def weak_prior(placement: Placement, deformation: Tensor | None = None, regularisation: float = 0.0) -> Prior:
+    """Weak priors on angles, shifts, positions and deformation.
+
+    Parameters
+    ----------
+    deformation : coefficients in force before the fit, (D,) or (F, D): the prior is about their sum with the fitted ones
+    regularisation : λ of a penalty of λ·c² on coefficients of the deformation, besides the weak prior
+    """
+    angle, shift = 1 / math.radians(ANGLE_DEGREES) ** 2, 1 / SHIFT_ANGSTROM**2
+    bent = placement.shape.square().sum(2).mean((0, 1)) / DEFORMATION_ANGSTROM**2 + 2 * regularisation
+    present = torch.zeros_like(bent) if deformation is None else deformation.double()
+    tilt = torch.tensor([angle, angle, angle, shift, shift], dtype=torch.float64).expand(placement.tilts, -1)
+    border = torch.full((3 * placement.particles,), 1 / POSITION_ANGSTROM**2, dtype=torch.float64)
+    nothing = torch.zeros_like(border)
+    if placement.per_tilt:
+        bent, present = bent.expand(placement.tilts, -1), present.expand(placement.tilts, -1)
+        return Prior(torch.cat([tilt, bent], 1), torch.cat([torch.zeros_like(tilt), -present], 1), border, nothing)
+    return Prior(tilt, torch.zeros_like(tilt), torch.cat([border, bent]), torch.cat([nothing, -present]))
+
+
+def free_parameters(placement: Placement, *, angles: Tensor, shifts: Tensor, positions: bool = True, motion: bool = True) -> Tensor:
+    """(N,) bool, which parameters are fitted.
+
+    Parameters
+    ----------
+    angles, shifts : (F,) bool, which tilts may turn and shift; the deformation of a tilt that may not shift stays, too
+    motion : whether particles may move; where they are in the first tilt is their position
+    """
+    free = torch.ones(placement.size, dtype=torch.bool)
+    tilts, walked, place, _ = placement.split(free)
+    tilts[:, :3] = angles[:, None]
+    tilts[:, 3:] = shifts[:, None]
+    walked[:] = motion
+    walked[placement.rank == 0] = False
+    place[:] = positions
+    return free
+
+
+class Fitter:
+    """Fits the free parameters of a tilt series, from any start and to any choice of images.
+
+    Parameters
+    ----------
+    free : (N,) bool, which parameters may change; the others stay zero, that is, as the data set has them
+    """
+
+    def __init__(self, placement: Placement, tables: Tables, prior: Prior, free: Tensor) -> None:
+        self._placement, self._tables, self._prior, self._free = placement, tables, prior, free
+        self._factor = factorised(information_chain(placement, tables.information, prior, free))
+
+    def fit(self, chosen: Tensor | None = None, start: Tensor | None = None) -> Fit:
+        """The most probable parameters.
+
+        Parameters
+        ----------
+        chosen : (P, F) bool, the images to fit to; all without it
+        start : (N,) parameters to start from; zero without it
+        """
+        weight = torch.ones(self._placement.particles, self._placement.tilts) if chosen is None else chosen.double()
+        begin = torch.zeros(self._placement.size, dtype=torch.float64) if start is None else start * self._free
+        whitened = self._factor.multiply(self._by_dose(begin)).numpy()
+
+        def cost(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            return self._cost(torch.from_numpy(at), weight)
+
+        enough = ENOUGH_NATS / max(1.0, abs(cost(whitened)[0]))
+        found = minimize(cost, whitened, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxcor": 20, "ftol": enough, "gtol": 0.0})
+        parameters = self._parameters(torch.from_numpy(found.x))
+        moved = displacement(self._placement, parameters)
+        return Fit(parameters, moved, look_up(self._tables, moved)[0], int(found.nit))
+
+    def uncertainty(self) -> Uncertainty:
+        """Standard errors of the fit to all images."""
+        return uncertainty(self._placement, self._factor.inverse(), self._free)
+
+    def _cost(self, whitened: Tensor, weight: Tensor) -> tuple[float, NDArray[np.float64]]:
+        """Negative log posterior and its gradient in whitened coordinates."""
+        parameters = self._parameters(whitened).requires_grad_()
+        moved = displacement(self._placement, parameters)
+        likelihood, slope = look_up(self._tables, moved.detach())
+        (uphill,) = torch.autograd.grad(moved, parameters, slope * weight[..., None])
+        penalty, downhill = self._prior.penalty(self._placement, parameters.detach())
+        gradient = self._factor.forward(self._by_dose((downhill - uphill) * self._free))
+        return penalty - float((likelihood * weight).sum()), gradient.numpy()
+
+    def _parameters(self, whitened: Tensor) -> Tensor:
+        """(N,) in the order of rows; what is not free stays exactly zero."""
+        place = self._placement
+        members = self._factor.backward(whitened)
+        start = place.tilts * place.member
+        by_row = members[:start].reshape(place.tilts, -1)[place.rank].flatten()
+        return torch.cat([by_row, members[start:]]) * self._free
+
+    def _by_dose(self, parameters: Tensor) -> Tensor:
+        """(N,) with the tilts in the order of dose."""
+        place = self._placement
+        start = place.tilts * place.member
+        return torch.cat([parameters[:start].reshape(place.tilts, -1)[place.rank.argsort()].flatten(), parameters[start:]])

@@ -1,0 +1,124 @@
+"""Symmetric positive definite systems of a chain of blocks with a border: each block meets its neighbours in the chain and the border only.
+
+That is the information about a tilt series in which particles walk at random: what belongs to one tilt is a block, the neighbour in the chain
+is the tilt taken before it, and positions and whatever all tilts share are the border. Cost grows with the number of tilts, not its cube.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Chain", "ChainFactor", "ChainInverse", "factorised"]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A symmetric matrix; all float64.
+
+    Parameters
+    ----------
+    block : (F, Z, Z) of the chain's members; link : (F-1, Z, Z) of each member (rows: the later one) with the one before it
+    border : (F, G, Z); corner : (G, G)
+    """
+
+    block: Tensor
+    link: Tensor
+    border: Tensor
+    corner: Tensor
+
+
+@dataclass(frozen=True)
+class ChainInverse:
+    """The parts of the inverse that have a place in a `Chain`: (F, Z, Z), (F, G, Z) and (G, G)."""
+
+    block: Tensor
+    border: Tensor
+    corner: Tensor
+
+
+@dataclass(frozen=True)
+class ChainFactor:
+    """Cholesky factor L, with the shapes of a `Chain`; a vector is (F·Z + G,), the chain's members first."""
+
+    block: Tensor
+    link: Tensor
+    border: Tensor
+    corner: Tensor
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """L⁻¹·v."""
+        members, rest = self._split(vector)
+        done = []
+        for place, (block, member) in enumerate(zip(self.block, members, strict=True)):
+            left = member - self.link[place - 1] @ done[-1] if place else member
+            done.append(torch.linalg.solve_triangular(block, left[:, None], upper=False)[:, 0])
+        solved = torch.stack(done)
+        rest = rest - self._wide() @ solved.flatten()
+        return torch.cat([solved.flatten(), torch.linalg.solve_triangular(self.corner, rest[:, None], upper=False)[:, 0]])
+
+    def backward(self, vector: Tensor) -> Tensor:
+        """L⁻ᵀ·v."""
+        members, rest = self._split(vector)
+        rest = torch.linalg.solve_triangular(self.corner.T, rest[:, None], upper=True)[:, 0]
+        left = members - (rest @ self._wide()).reshape(members.shape)
+        done: list[Tensor] = []
+        for place in range(len(members) - 1, -1, -1):
+            member = left[place] - done[-1] @ self.link[place] if done else left[place]
+            done.append(torch.linalg.solve_triangular(self.block[place].T, member[:, None], upper=True)[:, 0])
+        return torch.cat([torch.stack(done[::-1]).flatten(), rest])
+
+    def multiply(self, vector: Tensor) -> Tensor:
+        """Lᵀ·v, the inverse of `backward`."""
+        members, rest = self._split(vector)
+        out = torch.einsum("fij,fi->fj", self.block, members) + (rest @ self._wide()).reshape(members.shape)
+        out[:-1] += torch.einsum("fij,fi->fj", self.link, members[1:])
+        return torch.cat([out.flatten(), self.corner.T @ rest])
+
+    def inverse(self) -> ChainInverse:
+        """The inverse where the chain has its blocks, from the last member to the first."""
+        one = torch.eye(self.block.shape[1], dtype=self.block.dtype)
+        corner = torch.cholesky_inverse(self.corner)
+        blocks: list[Tensor] = []
+        borders: list[Tensor] = []
+        for place in range(len(self.block) - 1, -1, -1):
+            unit = torch.linalg.solve_triangular(self.block[place], one, upper=False)
+            with_border, with_next = corner @ self.border[place], None
+            if blocks:
+                with_border = with_border + borders[-1] @ self.link[place]
+                with_next = -(blocks[-1] @ self.link[place] + borders[-1].T @ self.border[place]) @ unit
+            border = -with_border @ unit
+            own = unit.T - border.T @ self.border[place]
+            if with_next is not None:
+                own = own - with_next.T @ self.link[place]
+            blocks.append(own @ unit)
+            borders.append(border)
+        return ChainInverse(torch.stack(blocks[::-1]), torch.stack(borders[::-1]), corner)
+
+    def _split(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        length = self.block.shape[0] * self.block.shape[1]
+        return vector[:length].reshape(self.block.shape[:2]), vector[length:]
+
+    def _wide(self) -> Tensor:
+        """(G, F·Z)."""
+        return self.border.transpose(0, 1).flatten(1)
+
+
+def factorised(chain: Chain) -> ChainFactor:
+    """Its Cholesky factor, member by member."""
+    blocks: list[Tensor] = []
+    links: list[Tensor] = []
+    borders: list[Tensor] = []
+    for place, (block, border) in enumerate(zip(chain.block, chain.border, strict=True)):
+        if blocks:
+            link = torch.linalg.solve_triangular(blocks[-1], chain.link[place - 1].T, upper=False).T
+            block, border = block - link @ link.T, border - borders[-1] @ link.T
+            links.append(link)
+        blocks.append(torch.linalg.cholesky(block))
+        borders.append(torch.linalg.solve_triangular(blocks[-1], border.T, upper=False).T)
+    tall = torch.stack(borders)
+    wide = tall.transpose(0, 1).flatten(1).contiguous()
+    corner = torch.linalg.cholesky(chain.corner - wide @ wide.T)
+    return ChainFactor(torch.stack(blocks), torch.stack(links), wide.reshape(len(wide), len(tall), -1).transpose(0, 1), corner)

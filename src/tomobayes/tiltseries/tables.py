@@ -1,0 +1,125 @@
+"""How likely each displacement of a particle in a tilt image is: cross-correlation tables (eqs 31-33), read as cubic splines.
+
+Near its predicted place the log likelihood of a displacement δ is CC(δ) = Σ_j Re[X_j* · prediction_j · exp(-2πi k_j·δ)]/σ_j², a band-limited
+function. It is kept as the coefficients of cubic B-splines on a grid fine enough for its band limit: those of a wave are known exactly,
+wave by wave, so a table has no errors from its borders, and its gradient is as smooth as the interpolant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tomobayes.tiltseries.comparison import Comparison
+
+__all__ = ["Tables", "joined_tables", "look_up", "table_step", "tables"]
+
+POINTS_PER_WAVE = 6.0
+"""Grid points per period of the finest wave: interpolation is then good to 2e-3 of that wave's amplitude."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Log likelihoods of displacements of P particles in F tilts.
+
+    Parameters
+    ----------
+    coefficients : (P, F, T, T) float32, cubic B-splines on a square grid (y, x) around the origin
+    origin_angstrom : (P, F, 2) float64 (x, y), displacement at which the table is centred
+    step_angstrom : of the grid; reach_angstrom : farthest displacement from the centre that is read from the grid
+    information : (P, F, 2, 2) float64, 1/Å²: expected curvature of -CC at its peak, Σ (2π)² k kᵀ |prediction|²/σ²; 0 where not visible
+    """
+
+    coefficients: Tensor
+    origin_angstrom: Tensor
+    step_angstrom: float
+    reach_angstrom: float
+    information: Tensor
+
+
+def table_step(finest_frequency: float) -> float:
+    """Å between the points of a grid for waves up to a frequency (1/Å)."""
+    return 1 / (POINTS_PER_WAVE * finest_frequency)
+
+
+def tables(comparison: Comparison, prediction: Tensor, precision: Tensor, reach_angstrom: float, origin_angstrom: Tensor) -> Tables:
+    """Tables of one portion of particles.
+
+    Parameters
+    ----------
+    prediction : (P, F, J) complex64, what the reference predicts of X at zero displacement, in the images' grey scale
+    precision : (F, J) 1/σ² of one real component
+    origin_angstrom : (P, F, 2) displacement from the places that the fit counts from to those where the images were cut
+    """
+    step = table_step(float(comparison.frequency.norm(dim=-1).max()))
+    points = 2 * (math.ceil(reach_angstrom / step) + 2)
+    at = step * (torch.arange(points, dtype=torch.float64) - (points - 1) / 2)
+    base = float(comparison.frequency[0].norm())
+    samples = (comparison.frequency / base).round().long()
+    radius = int(samples[:, 0].max())
+    along_x, along_y = (_waves(torch.arange(low, radius + 1).double() * base, at) for low in (0, -radius))
+    weighted = prediction * precision
+    place = samples[:, 0] * (2 * radius + 1) + samples[:, 1] + radius
+    coefficients = torch.empty(*prediction.shape[:2], points, points)
+    for particle, products in enumerate(comparison.image.conj() * weighted):
+        grid = products.new_zeros(len(products), (radius + 1) * (2 * radius + 1))
+        grid[:, place] = products
+        rows = (grid.reshape(-1, 2 * radius + 1) @ along_y).reshape(len(products), radius + 1, points).transpose(1, 2)
+        coefficients[particle] = rows.real @ along_x.real - rows.imag @ along_x.imag
+    wave = 2 * math.pi * comparison.frequency
+    power = (weighted.real * prediction.real + weighted.imag * prediction.imag).flatten(0, 1)
+    squares = torch.stack([wave[:, 0] ** 2, wave[:, 0] * wave[:, 1], wave[:, 1] ** 2], 1)
+    xx, xy, yy = (power @ squares).double().reshape(*prediction.shape[:2], 3).unbind(-1)
+    information = torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
+    return Tables(coefficients, origin_angstrom.double(), step, reach_angstrom, information)
+
+
+def _waves(frequency: Tensor, at: Tensor) -> Tensor:
+    """(K, T) complex64 exp(-2πi k·x) over the spectrum of a B-spline, (2 + cos 2πkh)/3: coefficients whose spline runs through the wave."""
+    phase = -2 * math.pi * frequency[:, None] * at
+    spline = (2 + torch.cos(2 * math.pi * frequency * (at[1] - at[0]))) / 3
+    return torch.polar(1 / spline[:, None].expand_as(phase), phase).to(torch.complex64)
+
+
+def joined_tables(parts: list[Tables]) -> Tables:
+    """Tables of several portions of the same tilt series in one."""
+    if len(parts) == 1:
+        return parts[0]
+    names = ("coefficients", "origin_angstrom", "information")
+    return replace(parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+
+def look_up(table: Tables, displacement_angstrom: Tensor) -> tuple[Tensor, Tensor]:
+    """CC and its gradient at displacements (P, F, 2) -> (P, F) and (P, F, 2), float64.
+
+    Beyond the table CC goes on along its tangent and bends down with the expected curvature, so that a fit finds its way back.
+    """
+    size = table.coefficients.shape[-1]
+    away = displacement_angstrom.double() - table.origin_angstrom
+    inside = away.clamp(-table.reach_angstrom, table.reach_angstrom)
+    place = inside / table.step_angstrom + (size - 1) / 2
+    corner = place.floor()
+    value, slope = _splines(place - corner)
+    first = corner.long() - 1
+    index = (first[..., 1, None, None] + torch.arange(4)[:, None]) * size + first[..., 0, None, None] + torch.arange(4)
+    near = table.coefficients.flatten(2).gather(2, index.flatten(2)).reshape(index.shape).double()
+    by_row, by_row_slope = (near @ each[..., 0, :, None] for each in (value, slope))
+    found = (by_row.mT @ value[..., 1, :, None])[..., 0, 0]
+    along_x = (by_row_slope.mT @ value[..., 1, :, None])[..., 0, 0]
+    along_y = (by_row.mT @ slope[..., 1, :, None])[..., 0, 0]
+    gradient = torch.stack([along_x, along_y], -1) / table.step_angstrom
+    beyond = away - inside
+    stiffness = table.information.diagonal(dim1=-2, dim2=-1)
+    found = found + (beyond * (gradient - 0.5 * stiffness * beyond)).sum(-1)
+    return found, gradient - stiffness * beyond
+
+
+def _splines(part: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and slopes (..., 4) of the cubic B-splines of the four nearest points, at a part of a step past the second of them."""
+    t, s = part, 1 - part
+    values = [s**3 / 6, 2 / 3 - t**2 + t**3 / 2, 2 / 3 - s**2 + s**3 / 2, t**3 / 6]
+    slopes = [-(s**2) / 2, -2 * t + 1.5 * t**2, 2 * s - 1.5 * s**2, t**2 / 2]
+    return torch.stack(values, -1), torch.stack(slopes, -1)
