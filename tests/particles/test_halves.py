@@ -81,3 +81,17 @@ def test_clusters_are_chains_of_neighbours():
     centres = np.array([[0, 0, 0], [90, 0, 0], [180, 0, 0], [500, 0, 0]], dtype=float)
     labels = overlap_clusters(centres, 100.0)
     assert labels[0] == labels[1] == labels[2] != labels[3]
+
+
+def test_duplicates_in_a_lattice_are_never_parted():
+    once = lattice(14, 14, 1)
+    centres = np.concatenate([once, once + np.random.default_rng(0).normal(0, 1, once.shape)])
+    half = assign_halves(centres, np.zeros(len(centres), dtype=int), 100.0)
+    assert np.array_equal(half[: len(once)], half[len(once) :])
+    assert (half == 1).sum() == len(once)
+    parted = assign_halves(centres, np.zeros(len(centres), dtype=int), 100.0, duplicate_angstrom=0.0)
+    assert (parted[: len(once)] != parted[len(once) :]).any()
+
+
+def test_many_duplicates_of_one_particle_are_one_cluster():
+    assert len(set(assign_halves(np.random.default_rng(0).normal(0, 1, (40, 3)), np.zeros(40, dtype=int), 100.0))) == 1

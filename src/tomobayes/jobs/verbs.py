@@ -11,6 +11,7 @@ from typing import Any
 
 from tomobayes.jobs.parameters import (
     ClusterSubmit,
+    Dedupe,
     Extract,
     ImportProject,
     Info,
@@ -20,13 +21,16 @@ from tomobayes.jobs.parameters import (
     Postprocess,
     Reconstruct,
     Refine,
+    Select,
     Simulate,
+    SplitHalves,
 )
 from tomobayes.jobs.parameters.base import JobParameters
 
 __all__ = [
     "VERBS",
     "cluster_submit",
+    "dedupe",
     "extract",
     "import_project",
     "info",
@@ -35,7 +39,9 @@ __all__ = [
     "postprocess",
     "reconstruct",
     "refine",
+    "select",
     "simulate",
+    "split_halves",
 ]
 
 
@@ -92,6 +98,21 @@ def simulate(parameters: Simulate) -> Path:
     return _run("simulate", parameters)
 
 
+def select(parameters: Select) -> Path:
+    """Choose particles by class, tilt series or any column."""
+    return _run("select", parameters)
+
+
+def dedupe(parameters: Dedupe) -> Path:
+    """Keep the best of particles that are closer than a distance."""
+    return _run("dedupe", parameters)
+
+
+def split_halves(parameters: SplitHalves) -> Path:
+    """Deal particles to half-sets anew, neighbours together."""
+    return _run("split_halves", parameters)
+
+
 VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Simulate: simulate,
     ImportProject: import_project,
@@ -102,6 +123,9 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Mask: mask,
     Postprocess: postprocess,
     LocalResolution: local_resolution,
+    Select: select,
+    Dedupe: dedupe,
+    SplitHalves: split_halves,
     ClusterSubmit: cluster_submit,
 }
 """Every verb on offer, in the order of the help."""

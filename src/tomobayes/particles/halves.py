@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["assign_halves", "overlap_clusters"]
+__all__ = ["DUPLICATES", "assign_halves", "overlap_clusters"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -17,13 +17,19 @@ PATCHES = 8
 """A lattice that fills a tomogram becomes this many patches: enough to balance, few enough to keep their borders short."""
 
 
-def assign_halves(centres_angstrom: Float, tilt_series: Int, diameter_angstrom: float, seed: int = 0) -> Int:
+DUPLICATES = 0.1
+"""Particles closer than this share of the diameter are the same one twice."""
+
+
+def assign_halves(
+    centres_angstrom: Float, tilt_series: Int, diameter_angstrom: float, seed: int = 0, duplicate_angstrom: float | None = None
+) -> Int:
     """Deal particles to two half-sets such that neighbours stay together.
 
     Particles of a tilt series closer than the diameter form a cluster (with their neighbours' neighbours), and whole
     clusters are dealt, largest first, to the half that has fewer particles in that tilt series, or else overall.
     A lattice, where one cluster of at least 16 joins more than half of the tilt series, is cut into spatial patches;
-    only across their borders may neighbours be in different halves.
+    only across their borders may neighbours be in different halves, and never duplicates.
 
     Parameters
     ----------
@@ -31,18 +37,20 @@ def assign_halves(centres_angstrom: Float, tilt_series: Int, diameter_angstrom: 
     tilt_series : (P,) index of each particle's tilt series
     diameter_angstrom : of the particle
     seed : of the order in which clusters of the same size are dealt
+    duplicate_angstrom : particles closer than this are duplicates; by default a tenth of the diameter
 
     Returns
     -------
     (P,) 1 or 2
     """
+    same = DUPLICATES * diameter_angstrom if duplicate_angstrom is None else duplicate_angstrom
     half = np.zeros(len(centres_angstrom), dtype=np.int64)
     random = np.random.default_rng(seed)
     overall = np.zeros(2, dtype=np.int64)
     for series in np.unique(tilt_series):
         members = np.flatnonzero(tilt_series == series)
         clusters = overlap_clusters(centres_angstrom[members], diameter_angstrom)
-        clusters = _without_lattice(clusters, centres_angstrom[members])
+        clusters = _without_lattice(clusters, centres_angstrom[members], same)
         dealt = _deal(clusters, overall, random)
         half[members] = dealt + 1
         overall += np.bincount(dealt, minlength=2)
@@ -61,21 +69,22 @@ def overlap_clusters(centres_angstrom: Float, diameter_angstrom: float) -> Int:
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _without_lattice(clusters: Int, centres: Float) -> Int:
-    """Cut a cluster that joins more than half of the particles into patches."""
+def _without_lattice(clusters: Int, centres: Float, duplicate_angstrom: float) -> Int:
+    """Cut a cluster that joins more than half of the particles into patches, duplicates in one."""
     sizes = np.bincount(clusters)
     largest = int(sizes.argmax())
     if sizes[largest] < LATTICE_SIZE or 2 * sizes[largest] <= len(clusters):
         return clusters
     lattice = np.flatnonzero(clusters == largest)
     cut = clusters.copy()
-    cut[lattice] = len(sizes) + _patches(centres[lattice], PATCHES)
+    _, representative, group = np.unique(overlap_clusters(centres[lattice], duplicate_angstrom), return_index=True, return_inverse=True)
+    cut[lattice] = len(sizes) + _patches(centres[lattice][representative], PATCHES)[group]
     return np.asarray(np.unique(cut, return_inverse=True)[1])
 
 
 def _patches(points: Float, count: int) -> Int:
     """Bisect points at the median of their longest direction until there are ``count`` (a power of two) patches."""
-    if count == 1:
+    if count == 1 or len(points) < 2:
         return np.zeros(len(points), dtype=np.int64)
     offset = points - points.mean(0)
     along = offset @ np.linalg.eigh(offset.T @ offset)[1][:, -1]

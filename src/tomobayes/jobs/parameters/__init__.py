@@ -3,6 +3,7 @@
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
 from tomobayes.jobs.parameters.cluster_submit import ClusterSubmit
 from tomobayes.jobs.parameters.compute import ComputeParameters
+from tomobayes.jobs.parameters.curation import Dedupe, Select, SplitHalves
 from tomobayes.jobs.parameters.extract import Extract
 from tomobayes.jobs.parameters.half_maps import HalfMapParameters
 from tomobayes.jobs.parameters.images import ImageParameters
@@ -18,6 +19,7 @@ from tomobayes.jobs.parameters.simulate import Simulate
 __all__ = [
     "ClusterSubmit",
     "ComputeParameters",
+    "Dedupe",
     "Extract",
     "HalfMapParameters",
     "ImageParameters",
@@ -30,5 +32,7 @@ __all__ = [
     "Postprocess",
     "Reconstruct",
     "Refine",
+    "Select",
     "Simulate",
+    "SplitHalves",
 ]

@@ -1,0 +1,120 @@
+"""Verbs that choose among particles: what they keep, what they write verbatim, what they refuse."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tomobayes as tb
+from tomobayes.cli import main
+from tomobayes.formats.relion import read_dataset, write_dataset
+from tomobayes.formats.star import read_star
+
+
+@pytest.fixture
+def marked(tiny) -> Path:
+    """The tiny set with columns of its own, a class, half-sets and motion."""
+    dataset = read_dataset(tiny)
+    n = len(dataset.particles)
+    columns = {**dataset.particles.columns, "otherText": np.array([f"x{i} y" for i in range(n)])}
+    particles = replace(dataset.particles, columns=columns, class_number=1 + np.arange(n) % 3, half=1 + np.arange(n) % 2)
+    motion = tuple(np.full((series.n_tilts, 3), float(row)) for row, series in enumerate(_series_of(dataset)))
+    dataset = replace(dataset, particles=particles, motion_angstrom=motion)
+    return write_dataset("marked", dataset, extra={"rlnMaxValueProbDistribution": np.linspace(0, 1, n), "rlnScore": np.arange(n)[::-1]})
+
+
+def _series_of(dataset):
+    return [dataset.tilt_series[index] for index in dataset.particles.tilt_series]
+
+
+def cells(folder):
+    return read_star(Path(folder) / "particles.star")["particles"].columns
+
+
+def test_selected_rows_are_verbatim_and_go_on_to_the_next_job(marked, capsys):
+    out = tb.select(tb.Select(i=marked, classes=(1, 3), where=("rlnMaxValueProbDistribution>0.3", "otherText~x* y")))
+    assert out == Path("Select/job001")
+    before, after = cells("marked"), cells(out)
+    rows = np.flatnonzero((np.arange(16) % 3 != 1) & (np.linspace(0, 1, 16) > 0.3))
+    assert list(after) == list(before)
+    for label in before:
+        assert after[label].tolist() == before[label][rows].tolist(), label
+    again = read_dataset(out)
+    assert [motion[0, 0] for motion in again.motion_angstrom] == rows.tolist()
+    assert f"{len(rows)} of 16" in capsys.readouterr().err + (out / "run.log").read_text()
+    assert main(["info", "--i", str(out)]) == 0
+
+
+def test_tilt_series_and_inversion(marked):
+    tb.select(tb.Select(i=marked, tilt_series=("TS_*2",), o="second"))
+    tb.select(tb.Select(i=marked, tilt_series=("TS_*2",), invert=True, o="first"))
+    assert set(cells("second")["rlnTomoName"]) == {"TS_02"}
+    assert set(cells("first")["rlnTomoName"]) == {"TS_01"}
+
+
+def test_an_empty_selection_says_which_condition_removed_how_many(marked, capsys):
+    assert main(["select", "--i", str(marked), "--classes", "2", "--where", "rlnMaxValueProbDistribution>0.5", "rlnClassNumber!=2"]) == 2
+    error = capsys.readouterr().err
+    assert "'class 2' removed 11 (alone 11)" in error
+    assert "'rlnClassNumber != 2' removed" in error
+    assert not Path("Select").exists()
+
+
+def test_conditions_that_make_no_sense_are_refused_together(marked, capsys):
+    assert main(["select", "--i", str(marked), "--where", "rlnNothing>1", "otherText<2"]) == 2
+    error = capsys.readouterr().err
+    assert "no column rlnNothing" in error
+    assert "otherText are not numbers" in error
+    assert main(["select", "--i", str(marked)]) == 2
+    assert main(["select", "--i", str(marked), "--where", "nonsense"]) == 2
+
+
+def doubled(marked, by=3.0):
+    """Every particle twice, the second a little off and after all the first."""
+    dataset = read_dataset(marked)
+    particles = dataset.particles
+    rows = np.concatenate([np.arange(16), np.arange(16)])
+    from tomobayes.particles.rows import with_rows
+
+    twice = with_rows(dataset, rows)
+    names = np.array([f"{name}_{i}" for i, name in enumerate(twice.particles.name)])
+    shifted = twice.particles.origin_angstrom + np.array([by, 0, 0]) * (np.arange(32) >= 16)[:, None]
+    half = np.concatenate([particles.half, 3 - particles.half])
+    twice = twice.with_particles(replace(twice.particles, name=names, origin_angstrom=shifted, half=half))
+    return write_dataset("doubled", twice, extra={"rlnScore": np.arange(32)})
+
+
+def test_dedupe_keeps_the_best(marked):
+    both = doubled(marked)
+    tb.dedupe(tb.Dedupe(i=both, distance=10, by="rlnScore", o="best"))
+    assert cells("best")["rlnScore"].astype(float).tolist() == list(range(16, 32))
+    tb.dedupe(tb.Dedupe(i=both, distance=10, by="rlnScore", lowest=True, o="worst"))
+    assert cells("worst")["rlnScore"].astype(float).tolist() == list(range(16))
+    tb.dedupe(tb.Dedupe(i=both, distance=2, o="all"))
+    assert len(cells("all")["rlnScore"]) == 32
+    report = json.loads(Path("best/report.json").read_text())
+    assert "16 of 32" in json.dumps(report)
+    assert "half" in json.dumps(report["findings"])
+
+
+def test_dedupe_refuses_columns_it_cannot_compare(marked, capsys):
+    assert main(["dedupe", "--i", str(marked), "--distance", "5", "--by", "rlnNothing"]) == 2
+    assert main(["dedupe", "--i", str(marked), "--distance", "5", "--by", "otherText"]) == 2
+    error = capsys.readouterr().err
+    assert "no column rlnNothing" in error
+    assert "does not hold numbers" in error
+
+
+def test_split_halves_puts_duplicates_together(marked):
+    both = doubled(marked)
+    out = tb.split_halves(tb.SplitHalves(i=both, particle_diameter=200))
+    half = cells(out)["rlnRandomSubset"].astype(int)
+    assert np.array_equal(half[:16], half[16:])
+    assert set(half) == {1, 2}
+    assert "Duplicates (closer than 20 Å) in different halves: 0" in (out / "run.log").read_text()
+    untouched = set(cells("doubled")) - {"rlnRandomSubset"}
+    assert all(cells("doubled")[label].tolist() == cells(out)[label].tolist() for label in untouched)
