@@ -118,3 +118,46 @@ def test_split_halves_puts_duplicates_together(marked):
     assert "Duplicates (closer than 20 Å) in different halves: 0" in (out / "run.log").read_text()
     untouched = set(cells("doubled")) - {"rlnRandomSubset"}
     assert all(cells("doubled")[label].tolist() == cells(out)[label].tolist() for label in untouched)
+
+
+@pytest.fixture
+def sheet(tiny) -> Path:
+    """A square sheet of 144 particles in the first tiny tilt series, with 20 strangers at its end."""
+    from scipy.spatial.transform import Rotation
+
+    from tomobayes.particles.rows import with_rows
+
+    dataset = with_rows(read_dataset(tiny), np.zeros(164, dtype=int))
+    random = np.random.default_rng(0)
+    places = np.stack(np.meshgrid(np.arange(12), np.arange(12)), -1).reshape(-1, 2) * 60.0
+    centres = np.append(places, np.zeros((144, 1)), 1) + random.normal(0, 1, (144, 3))
+    centres = np.concatenate([centres, random.uniform(0, 660, (20, 3)) * [1, 1, 0.1]])
+    rotation = np.concatenate([np.tile(np.eye(3), (144, 1, 1)), Rotation.random(20, random_state=1).as_matrix()])
+    particles = replace(
+        dataset.particles,
+        name=np.array([f"p{i}" for i in range(164)]),
+        position_angstrom=centres,
+        rotation_particle=rotation,
+        rotation_subtomogram=np.tile(np.eye(3), (164, 1, 1)),
+        origin_angstrom=np.zeros((164, 3)),
+        columns={},
+    )
+    return write_dataset("sheet", dataset.with_particles(particles))
+
+
+@pytest.mark.parametrize("extra", [{}, {"distance": 60.0}, {"distance": 60.0, "angle": 15.0}])
+def test_clean_lattice_keeps_the_sheet(sheet, extra):
+    out = tb.clean_lattice(tb.CleanLattice(i=sheet, **extra))
+    kept = {int(name[1:]) for name in cells(out)["rlnTomoParticleName"]}
+    assert len(kept & set(range(144))) == 144
+    assert len(kept - set(range(144))) <= 1
+    assert cells(out)["tomobayesLatticeSupport"].astype(float).min() >= 1
+    assert (out / "report/neighbours_xy.png").exists()
+
+
+def test_clean_lattice_refuses_what_is_no_lattice(marked, capsys):
+    assert main(["clean-lattice", "--i", str(marked)]) == 2
+    assert "no lattice" in capsys.readouterr().err
+    assert main(["clean-lattice", "--i", str(marked), "--angle", "10"]) == 2
+    assert main(["clean-lattice", "--i", str(marked), "--sym", "C0"]) == 2
+    assert not Path("Select").exists()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset, write_dataset
 from tomobayes.formats.relion_write import Part
@@ -26,15 +26,17 @@ def open_dataset(parameters: DatasetParameters) -> tuple[OptimisationSet, Datase
     return find_members(*parameters.members), read_dataset(*parameters.members, require_images=False)
 
 
-def hand_on_particles(folder: Path, dataset: Dataset, members: OptimisationSet, context: Context) -> Path:
-    """Write particles.star, motion.star where particles move, and the optimisation set; give the set's path.
+def hand_on_particles(
+    folder: Path, dataset: Dataset, members: OptimisationSet, context: Context, extra: Mapping[str, ArrayLike] | None = None
+) -> Path:
+    """Write particles.star, with ``extra`` columns, motion.star where particles move, and the optimisation set; give the set's path.
 
     Tomograms stay where they are, unless they are of RELION 4: then they are written anew, as the particles are.
     """
     what: list[Part] = ["particles", "motion"]
     if any(_RELION4 in series.columns for series in dataset.tilt_series):
         what.append("tomograms")
-    written = write_dataset(folder, dataset, what=what, members=replace(members, reference=dataset.reference))
+    written = write_dataset(folder, dataset, what=what, members=replace(members, reference=dataset.reference), extra=extra)
     context.output(written, folder / "particles.star")
     return written
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tomobayes.jobs.parameters import (
+    CleanLattice,
     ClusterSubmit,
     Dedupe,
     Extract,
@@ -29,6 +30,7 @@ from tomobayes.jobs.parameters.base import JobParameters
 
 __all__ = [
     "VERBS",
+    "clean_lattice",
     "cluster_submit",
     "dedupe",
     "extract",
@@ -113,6 +115,11 @@ def split_halves(parameters: SplitHalves) -> Path:
     return _run("split_halves", parameters)
 
 
+def clean_lattice(parameters: CleanLattice) -> Path:
+    """Keep particles whose neighbours stand where a lattice has them."""
+    return _run("clean_lattice", parameters)
+
+
 VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Simulate: simulate,
     ImportProject: import_project,
@@ -126,6 +133,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Select: select,
     Dedupe: dedupe,
     SplitHalves: split_halves,
+    CleanLattice: clean_lattice,
     ClusterSubmit: cluster_submit,
 }
 """Every verb on offer, in the order of the help."""

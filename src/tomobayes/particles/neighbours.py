@@ -45,14 +45,14 @@ def pairs_within(centres_angstrom: Float, tilt_series: Int, reach_angstrom: floa
     return Pairs(first, second, np.linalg.norm(centres_angstrom[second] - centres_angstrom[first], axis=1))
 
 
-def nearest_distance(centres_angstrom: Float, tilt_series: Int) -> Float:
-    """(P,) distance to the nearest other particle of the tilt series, infinite where there is none."""
+def nearest_distance(centres_angstrom: Float, tilt_series: Int, rank: int = 1) -> Float:
+    """(P,) distance to the nearest (second nearest, ...) other particle of the tilt series, infinite where there is none."""
     from scipy.spatial import cKDTree
 
     nearest = np.full(len(centres_angstrom), np.inf)
     for series in np.unique(tilt_series):
         rows = np.flatnonzero(tilt_series == series)
-        nearest[rows] = np.asarray(cKDTree(centres_angstrom[rows]).query(centres_angstrom[rows], k=2)[0])[:, 1]
+        nearest[rows] = np.asarray(cKDTree(centres_angstrom[rows]).query(centres_angstrom[rows], k=[rank + 1])[0])[:, 0]
     return nearest
 
 

@@ -1,6 +1,7 @@
 """What a user may say to each verb: light models without any mathematics, for command line, Python, forms and job.toml."""
 
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
+from tomobayes.jobs.parameters.clean_lattice import CleanLattice
 from tomobayes.jobs.parameters.cluster_submit import ClusterSubmit
 from tomobayes.jobs.parameters.compute import ComputeParameters
 from tomobayes.jobs.parameters.curation import Dedupe, Select, SplitHalves
@@ -17,6 +18,7 @@ from tomobayes.jobs.parameters.refine import Refine
 from tomobayes.jobs.parameters.simulate import Simulate
 
 __all__ = [
+    "CleanLattice",
     "ClusterSubmit",
     "ComputeParameters",
     "Dedupe",
