@@ -71,6 +71,37 @@ def test_experiment_can_be_imitated_with_several_classes():
     assert replace(read_map("again/truth_class2.mrc")).box == read_map("again/truth_class1.mrc").box
 
 
+def test_what_is_planted_is_true_but_not_written():
+    """The optimisation set in truth/ is what an oracle is given; nothing of it is in the project a user sees."""
+    planted = {
+        "trefoil": "60", "coma": "40", "tetrafoil": "30", "aniso_magnification": "0.5", "deformation": "spline", "deformation_rms": "6",
+        "deformation_grid": "3 2", "deformation_per_tilt": "", "motion": "2", "motion_kernel": "exponential", "motion_correlation": "300",
+        "astigmatism_error": "300", "scale_error": "0.1", "luminance": "0.8", "ice_tilt": "4",
+    }  # fmt: skip
+    assert main(small(**planted, o="sim")) == 0
+    written, truth = read_dataset("sim"), read_dataset("sim/truth")
+    told, true = written.tilt_series[0], truth.tilt_series[0]
+    assert written.optics[0].odd_zernike == written.optics[0].even_zernike == () and written.motion_angstrom is None
+    assert told.deformation is None and not [label for label in told.globals_ if "Ice" in label or "Deformation" in label]
+    assert written.optics[0].magnification == ((1, 0), (0, 1)) != truth.optics[0].magnification
+    assert len(truth.optics[0].odd_zernike) == 6 and len(truth.optics[0].even_zernike) == 9
+    assert true.deformation is not None and true.deformation.coefficients.shape == (3, 48)
+    assert true.images is not None and told.images is not None
+    np.testing.assert_array_equal(true.images.read(1), told.images.read(1))
+    assert float(true.globals_["rlnTomoRelativeLuminance"]) == pytest.approx(0.8)
+    with np.load("sim/TS_01_truth.npz") as kept:
+        np.testing.assert_allclose(kept["scale"], true.scale, atol=1e-6)
+        np.testing.assert_allclose(kept["astigmatism"], true.defocus_u_angstrom - true.defocus_v_angstrom, atol=1e-2)
+        assert np.abs(told.defocus_u_angstrom - told.defocus_v_angstrom - kept["astigmatism"]).max() > 30
+        assert np.abs(np.log(told.scale / kept["scale"])).max() > 0.02
+        np.testing.assert_allclose(kept["motion"], np.array(truth.motion_angstrom), atol=1e-5)
+
+
+def test_scale_may_be_left_to_be_found():
+    assert main(small(no_scale="", o="sim")) == 0
+    assert (read_dataset("sim").tilt_series[0].scale == 1).all() and (read_dataset("sim/truth").tilt_series[0].scale < 1).any()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -82,6 +113,10 @@ def test_experiment_can_be_imitated_with_several_classes():
         ({"populations": "1 2"}, "--populations needs one number per class: 1, not 2"),
         ({"i": "somewhere"}, "with --i the experiment says what --n-series, --n-particles"),
         ({"scheme": "random"}, "--scheme should be 'dose-symmetric', 'continuous' or 'bidirectional', not 'random'"),
+        ({"deformation_rms": "3"}, "--deformation-rms would change nothing: ask for --deformation too"),
+        ({"motion_kernel": "exponential"}, "--motion-kernel would change nothing: ask for --motion too"),
+        ({"deformation": "affine", "deformation_grid": "4 4"}, "an affine deformation has no grid"),
+        ({"no_scale": "", "scale_error": "0.1"}, "--no-scale leaves no scale"),
         ({"tilt_max": "-25"}, "--tilt-max must be at least one --tilt-step above --tilt-min"),
     ],
 )

@@ -17,7 +17,7 @@ from tomobayes.simulation.images import clean_images, delocalised_box, rendering
 from tomobayes.simulation.noise import white
 from tomobayes.simulation.scattering import Scatterers, beads
 from tomobayes.simulation.scene import scene
-from tomobayes.simulation.simulation import series_truth, simulate, tilt_images
+from tomobayes.simulation.simulation import Motion, series_truth, simulate, tilt_images
 
 PIXEL, SIGMA = 8.0, 12.0
 BEADS = np.array([[30.0, 10.0, -20.0], [-40.0, 25.0, 10.0], [0.0, -45.0, 30.0], [10.0, 20.0, 40.0]])
@@ -127,7 +127,7 @@ def test_written_images_are_dark_and_predicted_by_the_truth(ice, density, grey_s
 
 
 def test_the_seed_decides_everything(ice, density):
-    first, again, other = (simulate(ice, [density], seed=seed, snr=0.1, motion_angstrom=1.0) for seed in (5, 5, 6))
+    first, again, other = (simulate(ice, [density], seed=seed, snr=0.1, motion=Motion(1.0)) for seed in (5, 5, 6))
     images = [np.stack(list(tilt_images(one, 0))) for one in (first, again, other)]
     assert np.array_equal(images[0], images[1])
     assert not np.array_equal(images[0], images[2])
@@ -136,7 +136,7 @@ def test_the_seed_decides_everything(ice, density):
 def test_a_series_may_be_empty(ice, density):
     empty_first = replace(ice, tilt_series=(ice.tilt_series[0], ice.tilt_series[0]))
     empty_first = empty_first.with_particles(replace(ice.particles, tilt_series=np.ones(8, dtype=np.int64)))
-    simulation = simulate(empty_first, [density], seed=1, snr=1.0, motion_angstrom=1.0)
+    simulation = simulate(empty_first, [density], seed=1, snr=1.0, motion=Motion(1.0))
     assert all((image == 0).all() for image in clean_images(simulation.truth, 0, simulation.maps))
     assert series_truth(simulation, 0).motion.shape == (0, 5, 3)
 
@@ -151,7 +151,7 @@ def test_memory_is_told_in_advance(ice, density):
 
 
 def test_truth_arrays_describe_the_images(ice, density):
-    simulation = simulate(ice, [density], seed=5, snr=0.1, motion_angstrom=1.0)
+    simulation = simulate(ice, [density], seed=5, snr=0.1, motion=Motion(1.0))
     truth = series_truth(simulation, 0)
     np.testing.assert_allclose(truth.tilt, [-40, -20, 0, 20, 40], atol=1e-9)
     assert truth.motion.shape == (8, 5, 3) and truth.shifts.shape == (5, 2)

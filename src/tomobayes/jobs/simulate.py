@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ from tomobayes.simulation.density import particle_diameter_angstrom
 from tomobayes.simulation.errors import Errors
 from tomobayes.simulation.images import rendering_bytes
 from tomobayes.simulation.scene import scene, scene_like
-from tomobayes.simulation.simulation import Simulation, series_truth, simulate, tilt_images
+from tomobayes.simulation.simulation import Motion, Simulation, series_truth, simulate, tilt_images
+from tomobayes.simulation.unknowns import Unknowns
 
 __all__ = ["run"]
 
@@ -38,7 +39,10 @@ _SCENE_STREAM = 4
 
 
 def run(parameters: Simulate, context: Context) -> Path:
-    """Write the project as a user would have it, TS_*.mrcs, and the truth: particles_truth.star, truth_class*.mrc, TS_*_truth.npz."""
+    """Write the project as a user would have it, TS_*.mrcs, and the truth.
+
+    The truth is particles_truth.star, truth_class*.mrc, TS_*_truth.npz, and in truth/ an optimisation set that the images agree with.
+    """
     given = None if parameters.i is None else read_dataset(parameters.i, require_images=False)
     pixel_size = _pixel_size(parameters, given)
     maps = read_models(parameters.model, pixel_size, parameters.box)
@@ -54,12 +58,13 @@ def run(parameters: Simulate, context: Context) -> Path:
         snr=parameters.snr,
         populations=parameters.populations or None,
         noise=noise,
-        motion_angstrom=parameters.motion,
+        motion=Motion(parameters.motion, parameters.motion_kernel, parameters.motion_correlation),
+        unknowns=_unknowns(parameters),
         errors=_errors(parameters),
         grey_scale=parameters.data_type,
     )
     written = _write_images(folder, simulation, context)
-    _write_truth(folder, simulation)
+    _write_truth(folder, simulation, written)
     write_dataset(folder, written, what=("particles", "tomograms"))
     context.output(*(folder / name for name in ("optimisation_set.star", "tomograms.star", "particles.star", "truth_class1.mrc")))
     context.show(_report(written, simulation))
@@ -81,6 +86,9 @@ def _scene(parameters: Simulate, pixel_size: float, maps: list[Map]) -> Dataset:
         pixel_size_angstrom=pixel_size,
         image_size=parameters.image_size_px,
         thickness_angstrom=parameters.thickness,
+        thickness_spread_angstrom=parameters.thickness_spread,
+        ice_tilt_degrees=parameters.ice_tilt,
+        luminance=parameters.luminance,
         tilt_range_degrees=(parameters.tilt_min, parameters.tilt_max),
         tilt_step_degrees=parameters.tilt_step,
         scheme=parameters.scheme,
@@ -107,9 +115,25 @@ def _errors(parameters: Simulate) -> Errors:
         shift_angstrom=parameters.shift_error,
         tilt_degrees=parameters.tilt_error,
         defocus_angstrom=parameters.defocus_error,
+        astigmatism_angstrom=parameters.astigmatism_error,
+        scale=parameters.scale_error,
+        scale_known=not parameters.no_scale,
         pose_degrees=parameters.pose_error,
         position_angstrom=parameters.position_error,
         angles_known=not parameters.no_angles,
+    )
+
+
+def _unknowns(parameters: Simulate) -> Unknowns:
+    return Unknowns(
+        trefoil_degrees=parameters.trefoil,
+        coma_degrees=parameters.coma,
+        tetrafoil_degrees=parameters.tetrafoil,
+        aniso_magnification=0.01 * parameters.aniso_magnification,
+        deformation=parameters.deformation,
+        deformation_angstrom=parameters.deformation_rms,
+        deformation_grid=parameters.deformation_grid,
+        deformation_per_tilt=parameters.deformation_per_tilt,
     )
 
 
@@ -150,14 +174,17 @@ def _with_progress(simulation: Simulation, series: int, n_tilts: int, context: C
             step(1)
 
 
-def _write_truth(folder: Path, simulation: Simulation) -> None:
+def _write_truth(folder: Path, simulation: Simulation, written: Dataset) -> None:
+    pairs = zip(simulation.truth.tilt_series, written.tilt_series, strict=True)
+    with_images = tuple(replace(true, images=told.images) for true, told in pairs)
+    write_dataset(folder / "truth", replace(simulation.truth, tilt_series=with_images))
     write_particles(folder / "particles_truth.star", simulation.truth)
     for number, one in enumerate(simulation.maps, start=1):
         write_map(folder / f"truth_class{number}.mrc", one)
     for index, series in enumerate(simulation.truth.tilt_series):
         truth = series_truth(simulation, index)
         with atomic_path(folder / f"{series.name}_truth.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, shifts=truth.shifts, tilt=truth.tilt, defocus=truth.defocus, motion=truth.motion)
+            np.savez_compressed(file, **{field.name: getattr(truth, field.name) for field in fields(truth)})
 
 
 def _report(written: Dataset, simulation: Simulation) -> Report:

@@ -19,6 +19,7 @@ Scheme = Literal["dose-symmetric", "continuous", "bidirectional"]
 
 MEAN_FREE_PATH_ANGSTROM = 3000.0
 """Inelastic mean free path of 300 kV electrons in vitreous ice."""
+ICE_LABELS = ("rlnTomoRelativeLuminance", "rlnTomoRelativeIceThickness", "rlnTomoIceNormalX", "rlnTomoIceNormalY", "rlnTomoIceNormalZ")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Acquisition:
     shift_angstrom : rms image shift per axis
     defocus_range_angstrom : mean underfocus of a series is drawn from it; tilts scatter by ``defocus_spread_angstrom``
     astigmatism_angstrom : defocus U - V, in a random direction per series
+    thickness_spread_angstrom : standard deviation of the thickness that counts for the scale of a series' images
+    ice_tilt_degrees : standard deviation by which the ice of a series leans about the tilt axis
+    luminance : scale of images that no ice dims, or None: that which gives untilted images in level ice a scale of 1
     """
 
     pixel_size_angstrom: float
@@ -56,6 +60,9 @@ class Acquisition:
     voltage_kv: float = 300.0
     spherical_aberration_mm: float = 2.7
     amplitude_contrast: float = 0.07
+    thickness_spread_angstrom: float = 0.0
+    ice_tilt_degrees: float = 0.0
+    luminance: float | None = None
 
     @property
     def tilts_degrees(self) -> Float:
@@ -87,17 +94,35 @@ def tilt_order(tilts_degrees: Float, scheme: Scheme) -> NDArray[np.int64]:
     return np.argsort(np.argsort(key, kind="stable"), kind="stable")
 
 
-def ice_attenuation(tilts_degrees: Float, thickness_angstrom: float) -> Float:
-    """(F,) amplitude of the signal relative to the noise, 1 untilted: exp(-½·t/Λ·(1/cos θ - 1)).
+def ice_attenuation(tilts_degrees: Float, thickness_angstrom: float, luminance: float | None = None) -> Float:
+    """(F,) amplitude of the signal relative to the noise: α·exp(-½·t/Λ / cos θ) (eq 21); without luminance α, 1 where it is untilted.
+
+    Parameters
+    ----------
+    tilts_degrees : (F,) angles θ between the beam and the normal of the ice
 
     Of the electrons exp(-t/(Λ cos θ)) pass without energy loss; the signal is proportional to their number and the
     shot noise to its square root. Images are scaled to the same noise.
     """
-    return np.exp(-0.5 * thickness_angstrom / MEAN_FREE_PATH_ANGSTROM * (1 / np.cos(np.deg2rad(tilts_degrees)) - 1))
+    optical = 0.5 * thickness_angstrom / MEAN_FREE_PATH_ANGSTROM
+    decay = np.exp(-optical * (1 / np.cos(np.deg2rad(tilts_degrees)) - 1))
+    return decay if luminance is None else luminance * np.exp(-optical) * decay
+
+
+def _ice(acquisition: Acquisition, tilts: Float, random: np.random.Generator) -> tuple[Float, dict[str, str]]:
+    """(F,) scale, and eq 21's parameters in RELION's words: luminance, optical thickness, normal at a right angle to the tilt axis."""
+    spread, lean = random.standard_normal(2) * [acquisition.thickness_spread_angstrom, acquisition.ice_tilt_degrees]
+    thickness = max(acquisition.thickness_angstrom + spread, 0.2 * acquisition.thickness_angstrom)
+    optical, angle = 0.5 * thickness / MEAN_FREE_PATH_ANGSTROM, math.radians(lean)
+    luminance = math.exp(optical) if acquisition.luminance is None else acquisition.luminance
+    values = (luminance, optical, math.sin(angle), 0.0, math.cos(angle))
+    told = {label: f"{value + 0.0:.9f}" for label, value in zip(ICE_LABELS, values, strict=True)}
+    return ice_attenuation(tilts + lean, thickness, acquisition.luminance), told
 
 
 def record(acquisition: Acquisition, name: str, random: np.random.Generator) -> TiltSeries:
-    """Draw one tilt series."""
+    """Draw one tilt series; the ice has random numbers of its own, so that nothing else depends on it."""
+    (of_the_ice,) = random.spawn(1)
     tilts = acquisition.tilts_degrees
     n, still = len(tilts), np.zeros(len(tilts))
     axis = acquisition.tilt_axis_degrees + acquisition.axis_spread_degrees * random.standard_normal()
@@ -105,6 +130,8 @@ def record(acquisition: Acquisition, name: str, random: np.random.Generator) -> 
     angles = np.stack([np.full(n, axis), tilts, np.full(n, x_tilt)], axis=1)
     defocus = random.uniform(*acquisition.defocus_range_angstrom) + acquisition.defocus_spread_angstrom * random.standard_normal(n)
     width, height = acquisition.image_size
+    shift, axis_of_astigmatism = acquisition.shift_angstrom * random.standard_normal((n, 2)), random.uniform(0, np.pi)
+    scale, ice = _ice(acquisition, tilts, of_the_ice)
     return TiltSeries(
         name=name,
         pixel_size_angstrom=acquisition.pixel_size_angstrom,
@@ -112,13 +139,14 @@ def record(acquisition: Acquisition, name: str, random: np.random.Generator) -> 
         tomogram_size=(width, height, 2 * math.ceil(0.75 * acquisition.thickness_angstrom / acquisition.pixel_size_angstrom)),
         image_size=acquisition.image_size,
         rotation=Rotation.from_euler("ZYX", angles, degrees=True).as_matrix(),
-        shift_angstrom=acquisition.shift_angstrom * random.standard_normal((n, 2)),
+        shift_angstrom=shift,
         dose=acquisition.dose_per_tilt * tilt_order(tilts, acquisition.scheme).astype(np.float64),
         defocus_u_angstrom=defocus + 0.5 * acquisition.astigmatism_angstrom,
         defocus_v_angstrom=defocus - 0.5 * acquisition.astigmatism_angstrom,
-        astigmatism_radians=np.full(n, random.uniform(0, np.pi)),
+        astigmatism_radians=np.full(n, axis_of_astigmatism),
         phase_shift_radians=still + np.deg2rad(acquisition.phase_shift_degrees),
-        scale=ice_attenuation(tilts, acquisition.thickness_angstrom),
+        scale=scale,
         b_factor=still,
         optics_name=acquisition.optics.name,
+        globals_=ice,
     )

@@ -22,14 +22,20 @@ class Errors:
     Parameters
     ----------
     shift_angstrom, tilt_degrees, defocus_angstrom : of each tilt image's shift (per axis), tilt angle and defocus
+    astigmatism_angstrom : of each tilt's U - V, as a vector of twice the astigmatism's direction, per component: length and angle go wrong
+    scale : of the logarithm of each tilt's scale
     pose_degrees : of the rotation vector of each particle's pose error, per axis
     position_angstrom : of each particle's position, per axis
+    scale_known : False writes a scale of 1 for all tilts
     angles_known : False writes particles as a picker does, without angles
     """
 
     shift_angstrom: float = 0.0
     tilt_degrees: float = 0.0
     defocus_angstrom: float = 0.0
+    astigmatism_angstrom: float = 0.0
+    scale: float = 0.0
+    scale_known: bool = True
     pose_degrees: float = 0.0
     position_angstrom: float = 0.0
     angles_known: bool = True
@@ -41,9 +47,11 @@ def tilt_degrees(rotation: Float) -> Float:
 
 
 def with_errors(truth: Dataset, errors: Errors, random: np.random.Generator) -> Dataset:
-    """What is known of an experiment: the truth with errors, without the motion and the classes."""
+    """What is known of an experiment: the truth with errors, without the motion, the classes and what the ice is like."""
     series = tuple(_misaligned(one, errors, random) for one in truth.tilt_series)
-    return replace(truth, tilt_series=series, particles=_misplaced(truth.particles, errors, random), motion_angstrom=None)
+    particles = _misplaced(truth.particles, errors, random)
+    series = tuple(_misjudged(one, errors, random) for one in series)
+    return replace(truth, tilt_series=series, particles=particles, motion_angstrom=None)
 
 
 def _misaligned(series: TiltSeries, errors: Errors, random: np.random.Generator) -> TiltSeries:
@@ -55,6 +63,23 @@ def _misaligned(series: TiltSeries, errors: Errors, random: np.random.Generator)
         defocus_u_angstrom=series.defocus_u_angstrom + defocus,
         defocus_v_angstrom=series.defocus_v_angstrom + defocus,
     )
+
+
+def _misjudged(series: TiltSeries, errors: Errors, random: np.random.Generator) -> TiltSeries:
+    """With wrong astigmatism and scale. Drawn after all else, so that what else is drawn does not depend on them."""
+    mean = 0.5 * (series.defocus_u_angstrom + series.defocus_v_angstrom)
+    astigmatism = (series.defocus_u_angstrom - series.defocus_v_angstrom) * np.exp(2j * series.astigmatism_radians)
+    real, imaginary, logarithm = random.standard_normal((3, series.n_tilts))
+    if errors.astigmatism_angstrom > 0:
+        astigmatism = astigmatism + errors.astigmatism_angstrom * (real + 1j * imaginary)
+        series = replace(
+            series,
+            defocus_u_angstrom=mean + 0.5 * np.abs(astigmatism),
+            defocus_v_angstrom=mean - 0.5 * np.abs(astigmatism),
+            astigmatism_radians=0.5 * np.angle(astigmatism),
+        )
+    scale = series.scale * np.exp(errors.scale * logarithm) if errors.scale_known else np.ones(series.n_tilts)
+    return replace(series, scale=scale, globals_={})
 
 
 def _tilted_by(rotation: Float, degrees: Float) -> Float:

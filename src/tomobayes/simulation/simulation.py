@@ -13,17 +13,33 @@ from tomobayes.model import Dataset, Map
 from tomobayes.simulation.density import particle_diameter_angstrom
 from tomobayes.simulation.errors import Errors, tilt_degrees, with_errors
 from tomobayes.simulation.images import clean_images, signal_variance
-from tomobayes.simulation.motion import beam_induced_motion
+from tomobayes.simulation.motion import Kernel, beam_induced_motion
 from tomobayes.simulation.noise import NoiseSpectrum, noise_image, solvent
 from tomobayes.simulation.scene import assign_classes
+from tomobayes.simulation.unknowns import Unknowns, with_unknowns
 
-__all__ = ["GreyScale", "SeriesTruth", "Simulation", "series_truth", "simulate", "tilt_images"]
+__all__ = ["GreyScale", "Motion", "SeriesTruth", "Simulation", "series_truth", "simulate", "tilt_images"]
 
 Float = NDArray[np.float64]
 GreyScale = Literal["int8", "int16", "float32"]
 
 GREY_LEVELS_PER_SIGMA: dict[GreyScale, float] = {"int8": 20.0, "int16": 200.0, "float32": 1.0}
 """Standard deviation of the noise in written grey values."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How particles move.
+
+    Parameters
+    ----------
+    step_angstrom : standard deviation per axis of every particle's displacement from one exposure to the next
+    kernel, correlation_angstrom : how the steps of two particles correlate with their distance (simulation.motion)
+    """
+
+    step_angstrom: float = 0.0
+    kernel: Kernel = "square-exponential"
+    correlation_angstrom: float = 500.0
 
 
 @dataclass(frozen=True)
@@ -35,12 +51,17 @@ class SeriesTruth:
     shifts : (F, 2) Å
     tilt : (F,) degrees
     defocus : (F,) Å, mean of U and V at the tomogram's centre
+    astigmatism : (F,) Å, U - V; astigmatism_angle : (F,) degrees, direction of U
+    scale : (F,)
     motion : (P, F, 3) Å, tomogram frame
     """
 
     shifts: Float
     tilt: Float
     defocus: Float
+    astigmatism: Float
+    astigmatism_angle: Float
+    scale: Float
     motion: Float
 
 
@@ -50,7 +71,7 @@ class Simulation:
 
     Parameters
     ----------
-    written : what a user is given: the truth with errors, without motion and classes
+    written : what a user is given: the truth with errors, without motion, classes and unknowns
     truth : what the images were made with
     maps : one per class, scaled so that the forward model of the truth gives the signal in written grey values
     noise : shape of the noise's spectrum; its standard deviation is GREY_LEVELS_PER_SIGMA[grey_scale]
@@ -72,7 +93,8 @@ def simulate(
     snr: float,
     populations: Sequence[float] | None = None,
     noise: NoiseSpectrum | None = None,
-    motion_angstrom: float = 0.0,
+    motion: Motion | None = None,
+    unknowns: Unknowns | None = None,
     errors: Errors | None = None,
     grey_scale: GreyScale = "int8",
 ) -> Simulation:
@@ -80,21 +102,22 @@ def simulate(
 
     Parameters
     ----------
-    scene : true geometry, optics and poses (simulation.scene)
+    scene : geometry, optics and poses (simulation.scene)
     maps : one per class, in the pixel size of the scene; any scale
     snr : variance of the signal inside the disc of the particle's diameter, in an untilted image that has seen no dose, mean
         over particles, divided by the variance of the noise per pixel
     populations : relative sizes of the classes; equal by default
-    motion_angstrom : standard deviation per axis of every particle's displacement from one exposure to the next
+    motion, unknowns, errors : what the images hold that is not written, and what is written wrong; nothing by default
     """
-    for_classes, for_motion, for_errors = (np.random.default_rng([seed, stream]) for stream in range(3))
-    truth = assign_classes(scene, populations or [1.0] * len(maps), for_classes)
-    if motion_angstrom > 0:
-        truth = replace(truth, motion_angstrom=_motion(truth, motion_angstrom, for_motion))
+    for_classes, for_motion, for_errors, for_unknowns = (np.random.default_rng([seed, stream]) for stream in (0, 1, 2, 5))
+    known = assign_classes(scene, populations or [1.0] * len(maps), for_classes)
+    truth = with_unknowns(known, unknowns or Unknowns(), for_unknowns)
+    if motion is not None and motion.step_angstrom > 0:
+        truth = replace(truth, motion_angstrom=_tracks(truth, motion, for_motion))
     diameter = max(particle_diameter_angstrom(one) for one in maps)
     grey = GREY_LEVELS_PER_SIGMA[grey_scale] * np.sqrt(snr / signal_variance(truth, maps, diameter))
     return Simulation(
-        written=with_errors(truth, errors or Errors(), for_errors),
+        written=with_errors(known, errors or Errors(), for_errors),
         truth=truth,
         maps=tuple(Map((grey * one.data).astype(np.float32), one.pixel_size_angstrom) for one in maps),
         noise=noise or solvent(),
@@ -103,13 +126,14 @@ def simulate(
     )
 
 
-def _motion(truth: Dataset, step_angstrom: float, random: np.random.Generator) -> tuple[Float, ...]:
+def _tracks(truth: Dataset, motion: Motion, random: np.random.Generator) -> tuple[Float, ...]:
     moved: list[Float] = [np.empty(0)] * len(truth.particles)
     for index, series in enumerate(truth.tilt_series):
         rows = np.flatnonzero(truth.particles.tilt_series == index)
-        for row, track in zip(
-            rows, beam_induced_motion(truth.particles.centre_angstrom[rows], series.dose, step_angstrom, random), strict=True
-        ):
+        tracks = beam_induced_motion(
+            truth.particles.centre_angstrom[rows], series.dose, motion.step_angstrom, random, motion.correlation_angstrom, motion.kernel
+        )
+        for row, track in zip(rows, tracks, strict=True):
             moved[row] = track
     return tuple(moved)
 
@@ -140,5 +164,8 @@ def series_truth(simulation: Simulation, series: int) -> SeriesTruth:
         shifts=one.shift_angstrom,
         tilt=tilt_degrees(one.rotation),
         defocus=0.5 * (one.defocus_u_angstrom + one.defocus_v_angstrom),
+        astigmatism=one.defocus_u_angstrom - one.defocus_v_angstrom,
+        astigmatism_angle=np.rad2deg(one.astigmatism_radians),
+        scale=one.scale,
         motion=still if truth.motion_angstrom is None else np.array([truth.motion_angstrom[row] for row in rows]).reshape(still.shape),
     )
