@@ -161,3 +161,55 @@ def test_clean_lattice_refuses_what_is_no_lattice(marked, capsys):
     assert main(["clean-lattice", "--i", str(marked), "--angle", "10"]) == 2
     assert main(["clean-lattice", "--i", str(marked), "--sym", "C0"]) == 2
     assert not Path("Select").exists()
+
+
+def test_expanded_particles_are_what_the_next_job_reads(marked, capsys):
+    out = tb.expand_symmetry(tb.ExpandSymmetry(i=marked, sym="D2"))
+    before, after = read_dataset(marked), read_dataset(out)
+    assert len(after.particles) == 64
+    assert np.array_equal(after.particles.half, np.repeat(before.particles.half, 4))
+    assert [motion[0, 0] for motion in after.motion_angstrom] == np.repeat(np.arange(16), 4).tolist()
+    np.testing.assert_allclose(after.particles.rotation[1::4], before.particles.rotation @ np.diag([-1, -1, 1]), atol=1e-6)
+    assert main(["expand-symmetry", "--i", str(out), "--sym", "D2"]) == 2
+    assert "have mates already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("symbol", ["C1", "X7"])
+def test_nothing_to_expand_is_refused(marked, symbol, capsys):
+    assert main(["expand-symmetry", "--i", str(marked), "--sym", symbol]) == 2
+    assert "--sym" in capsys.readouterr().err
+    assert not Path("External").exists()
+
+
+def test_parts_join_to_the_whole(marked):
+    tb.select(tb.Select(i=marked, tilt_series=("TS_01",), o="first"))
+    tb.select(tb.Select(i=marked, tilt_series=("TS_02",), o="second"))
+    out = tb.join(tb.Join(i=("first", "second")))
+    assert out == Path("JoinStar/job001")
+    whole, again = cells("marked"), cells(out)
+    assert {label: column.tolist() for label, column in again.items()} == {label: column.tolist() for label, column in whole.items()}
+    assert not (out / "tomograms.star").exists()
+    assert read_dataset(out).motion_angstrom[9][0, 0] == 9
+
+
+def test_sets_of_different_tomogram_files_share_one(marked, tiny, capsys):
+    dataset = read_dataset(marked)
+    renamed = replace(
+        dataset,
+        tilt_series=tuple(
+            replace(series, name=f"new_{series.name}", columns={k: v for k, v in series.columns.items()}) for series in dataset.tilt_series
+        ),
+        particles=replace(dataset.particles, name=np.array([f"new_{name}" for name in dataset.particles.name])),
+    )
+    write_dataset("other", renamed)
+    assert main(["join", "--i", "marked", "other", "--o", "both"]) == 0
+    both = read_dataset("both")
+    assert [series.name for series in both.tilt_series] == ["TS_01", "TS_02", "new_TS_01", "new_TS_02"]
+    assert len(both.particles) == 32
+    np.testing.assert_array_equal(both.tilt_series[3].images.read(2), dataset.tilt_series[1].images.read(2))
+    assert main(["join", "--i", "marked", "marked"]) == 2
+    assert main(["join", "--i", "marked"]) == 2
+    assert main(["join", "--i", "marked", "marked/optimisation_set.star"]) == 2
+    error = capsys.readouterr().err
+    assert "given twice" in error
+    assert "16 particle names occur in more than one set" in error

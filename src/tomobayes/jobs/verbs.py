@@ -13,9 +13,11 @@ from tomobayes.jobs.parameters import (
     CleanLattice,
     ClusterSubmit,
     Dedupe,
+    ExpandSymmetry,
     Extract,
     ImportProject,
     Info,
+    Join,
     LocalResolution,
     Mask,
     Parameters,
@@ -33,9 +35,11 @@ __all__ = [
     "clean_lattice",
     "cluster_submit",
     "dedupe",
+    "expand_symmetry",
     "extract",
     "import_project",
     "info",
+    "join",
     "local_resolution",
     "mask",
     "postprocess",
@@ -120,6 +124,16 @@ def clean_lattice(parameters: CleanLattice) -> Path:
     return _run("clean_lattice", parameters)
 
 
+def expand_symmetry(parameters: ExpandSymmetry) -> Path:
+    """Write every particle in all orientations in which a symmetric reference looks the same."""
+    return _run("expand_symmetry", parameters)
+
+
+def join(parameters: Join) -> Path:
+    """Join several sets of particles in one."""
+    return _run("join", parameters)
+
+
 VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Simulate: simulate,
     ImportProject: import_project,
@@ -134,6 +148,8 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Dedupe: dedupe,
     SplitHalves: split_halves,
     CleanLattice: clean_lattice,
+    ExpandSymmetry: expand_symmetry,
+    Join: join,
     ClusterSubmit: cluster_submit,
 }
 """Every verb on offer, in the order of the help."""

@@ -1,5 +1,6 @@
 """What a user may say to each verb: light models without any mathematics, for command line, Python, forms and job.toml."""
 
+from tomobayes.jobs.parameters.arrangement import ExpandSymmetry, Join
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
 from tomobayes.jobs.parameters.clean_lattice import CleanLattice
 from tomobayes.jobs.parameters.cluster_submit import ClusterSubmit
@@ -22,12 +23,14 @@ __all__ = [
     "ClusterSubmit",
     "ComputeParameters",
     "Dedupe",
+    "ExpandSymmetry",
     "Extract",
     "HalfMapParameters",
     "ImageParameters",
     "ImportProject",
     "Info",
     "JobParameters",
+    "Join",
     "LocalResolution",
     "Mask",
     "Parameters",
