@@ -24,6 +24,7 @@ from tomobayes.jobs.parameters import (
     Postprocess,
     Reconstruct,
     Refine,
+    RefineCtf,
     Select,
     Simulate,
     SplitHalves,
@@ -45,6 +46,7 @@ __all__ = [
     "postprocess",
     "reconstruct",
     "refine",
+    "refine_ctf",
     "select",
     "simulate",
     "split_halves",
@@ -99,6 +101,11 @@ def refine(parameters: Refine) -> Path:
     return _run("refine", parameters)
 
 
+def refine_ctf(parameters: RefineCtf) -> Path:
+    """Refine defocus, astigmatism, scale and aberrations of tilt series from their particles."""
+    return _run("refine_ctf", parameters)
+
+
 def simulate(parameters: Simulate) -> Path:
     """Simulate tilt series with known truth, from atomic models or maps."""
     return _run("simulate", parameters)
@@ -141,6 +148,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Reconstruct: reconstruct,
     Extract: extract,
     Refine: refine,
+    RefineCtf: refine_ctf,
     Mask: mask,
     Postprocess: postprocess,
     LocalResolution: local_resolution,

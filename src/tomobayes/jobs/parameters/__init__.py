@@ -16,6 +16,7 @@ from tomobayes.jobs.parameters.mask import Mask
 from tomobayes.jobs.parameters.postprocess import Postprocess
 from tomobayes.jobs.parameters.reconstruct import Reconstruct
 from tomobayes.jobs.parameters.refine import Refine
+from tomobayes.jobs.parameters.refine_ctf import RefineCtf
 from tomobayes.jobs.parameters.simulate import Simulate
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Postprocess",
     "Reconstruct",
     "Refine",
+    "RefineCtf",
     "Select",
     "Simulate",
     "SplitHalves",

@@ -1,0 +1,84 @@
+"""``refine-ctf``: defocus, astigmatism, scale and aberrations of tilt series, from their particles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tomobayes.compute.executors import InProcess
+from tomobayes.compute.threads import use_threads
+from tomobayes.formats.relion import write_dataset
+from tomobayes.formats.relion_write import Part
+from tomobayes.jobs.compared import Compared, load_compared, references_of
+from tomobayes.jobs.figures import angstrom
+from tomobayes.jobs.frame import Context
+from tomobayes.jobs.parameters import RefineCtf
+from tomobayes.jobs.refine_ctf_report import ctf_report, series_sentence
+from tomobayes.tiltseries.ctf_refinement import CtfRefinement, CtfSettings, finished, refined_series
+from tomobayes.tiltseries.defocus import DefocusPrior
+from tomobayes.tiltseries.references import References
+from tomobayes.tiltseries.scale import ScaleModel
+
+__all__ = ["run"]
+
+
+def run(parameters: RefineCtf, context: Context) -> Path:
+    """Write tomograms.star with tilt_series/*.star, particles.star where optics changed, and an optimisation set."""
+    use_threads(parameters.j)
+    compared = load_compared(parameters, context.log)
+    folder = context.open(compared.inputs)
+    references = _references(compared, parameters, context)
+    settings = _settings(parameters)
+    experiment, found = compared.experiment, []
+    with context.log.steps("Comparing tilt images with references", int(experiment.usable.sum())) as step:
+        for one in refined_series(experiment.dataset, experiment.usable, references, settings):
+            found.append(one)
+            context.log.say(series_sentence(experiment.dataset, one))
+            step(one.particles)
+    refinement = finished(experiment.dataset, found, settings)
+    _write(folder, context, compared, refinement)
+    context.show(ctf_report(experiment, references, refinement))
+    return folder
+
+
+def _settings(parameters: RefineCtf) -> CtfSettings:
+    default = DefocusPrior()
+    defocus, astigmatism = parameters.defocus_sigma, parameters.astigmatism_sigma
+    prior = DefocusPrior(
+        defocus_angstrom=defocus or default.defocus_angstrom,
+        astigmatism_angstrom=astigmatism or default.astigmatism_angstrom,
+        known=(defocus is not None, astigmatism is not None),
+        range_angstrom=(parameters.d0, parameters.d1),
+        lowest_frequency=1 / parameters.kmin,
+    )
+    scale: ScaleModel = "tilt" if parameters.per_frame_scale else "series" if parameters.per_tomogram_scale else "all"
+    return CtfSettings(
+        diameter_angstrom=parameters.particle_diameter,
+        max_dose=parameters.max_dose,
+        defocus=prior if parameters.do_defocus else None,
+        scale=scale if parameters.do_scale else None,
+    )
+
+
+def _references(compared: Compared, parameters: RefineCtf, context: Context) -> References:
+    if compared.rebuilt:
+        context.log.say("Half-maps are rebuilt from the images, each particle's without its own share")
+    references = references_of(compared, parameters.sym, parameters.particle_diameter, InProcess())
+    context.log.say(
+        f"Half-maps agree to {angstrom(references.fsc.resolution_angstrom())} (FSC 0.143); "
+        f"images are compared to {angstrom(1 / references.finest_frequency)}"
+    )
+    return references
+
+
+def _write(folder: Path, context: Context, compared: Compared, refinement: CtfRefinement) -> None:
+    dataset = replace(refinement.dataset, reference=compared.files)
+    changed = dataset.optics != compared.experiment.dataset.optics or not np.array_equal(
+        dataset.particles.optics, compared.experiment.dataset.particles.optics
+    )
+    parts: tuple[Part, ...] = ("tomograms", "particles") if changed else ("tomograms",)
+    written = write_dataset(folder, dataset, what=parts, members=compared.experiment.members)
+    files = [folder / "tomograms.star", written]
+    context.output(*(files if not changed else [*files, folder / "particles.star"]))

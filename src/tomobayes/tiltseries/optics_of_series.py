@@ -1,0 +1,116 @@
+"""One tilt series beside its references: the condensed sums of its particles, and its defoci."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomobayes.model import Dataset, TiltSeries
+from tomobayes.tiltseries.comparison import SAMPLE, Comparison, Cut, calibrate, compare, cut_for, portioned
+from tomobayes.tiltseries.condensed import Condensed, condense, together
+from tomobayes.tiltseries.defocus import DefocusFit, DefocusPrior, defocus_of, defocus_phase, fit_defocus
+from tomobayes.tiltseries.held_out import Change, HeldOut, held_out, pooled
+from tomobayes.tiltseries.nuisance import Nuisance, allowing, nuisance
+from tomobayes.tiltseries.own_noise import own_share, without_own_noise
+from tomobayes.tiltseries.references import References
+
+__all__ = ["DefocusResult", "Observed", "observe", "refined_defocus"]
+
+Float = NDArray[np.float64]
+
+FOLDS = 5
+"""Into so many parts the particles are dealt, each to be held out once."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the images of a tilt series' particles of one optics group say, condensed, with the nuisances allowed for.
+
+    Parameters
+    ----------
+    series, optics : indices into the data set
+    sums : for the optics of the data set
+    level : mean amplitude of the reference in these images
+    nuisance : what was allowed for
+    particles : how many were compared
+    """
+
+    series: int
+    optics: int
+    sums: Condensed
+    level: float
+    nuisance: Nuisance
+    particles: int
+
+
+@dataclass(frozen=True)
+class DefocusResult:
+    """Defocus and astigmatism of one tilt series.
+
+    Parameters
+    ----------
+    before : (F, 3) as `defocus_of`; after : (F, 3), what is kept
+    fit : what was found; held_out : its gain; kept : (F,) whether it is kept
+    """
+
+    before: Float
+    after: Float
+    fit: DefocusFit
+    held_out: HeldOut
+    kept: NDArray[np.bool_]
+
+
+def observe(
+    dataset: Dataset, rows: NDArray[np.int64], references: References, diameter_angstrom: float, max_dose: float | None
+) -> Observed:
+    """Look at every pixel of some particles of one tilt series and optics group, once."""
+    cut = cut_for(dataset, rows, references, diameter_angstrom, max_dose)
+    first = compare(dataset, rows[:SAMPLE], references, cut)
+    calibration, own = calibrate([first]), np.zeros(int(first.shell.max()) + 1)
+    if len(references.volumes[0]) == 1:
+        own = own_share(first, _with_other_half(dataset, rows[:SAMPLE], references, cut), calibration)
+        calibration = without_own_noise(calibration, first, own)
+    fold = _dealt(dataset, references)
+    tilts, samples = first.image.shape[1:]
+    parts = [condense(first, calibration, own, fold[first.particles], FOLDS)]
+    rest = rows[SAMPLE:]
+    for portion in portioned(rest, tilts, samples) if len(rest) else []:
+        parts.append(condense(compare(dataset, portion, references, cut), calibration, own, fold[portion], FOLDS))
+    sums = together(parts)
+    known = nuisance(sums)
+    power = np.bincount(sums.shell, sums.power[:, :, 0].sum((0, 1)))
+    level = float(np.average(calibration.amplitude.numpy(), weights=power + 1e-30))
+    table = dataset.particles
+    return Observed(int(table.tilt_series[rows[0]]), int(table.optics[rows[0]]), allowing(sums, known), level, known, len(rows))
+
+
+def _with_other_half(dataset: Dataset, rows: NDArray[np.int64], references: References, cut: Cut) -> Comparison:
+    swapped = References(references.volumes[::-1], references.fold, references.pixel_size_angstrom, references.radius, references.fsc)
+    return compare(dataset, rows, swapped, cut)
+
+
+def _dealt(dataset: Dataset, references: References) -> NDArray[np.int64]:
+    """(N,) to which fold particles are dealt: those of a reference stay together, others go in turn through each half-set."""
+    if len(references.volumes[0]) > 1:
+        return references.fold % FOLDS
+    fold = np.zeros(len(dataset.particles), dtype=np.int64)
+    for half in (1, 2):
+        members = np.flatnonzero(dataset.particles.half == half)
+        fold[members] = np.arange(len(members)) % FOLDS
+    return fold
+
+
+def refined_defocus(sums: Condensed, series: TiltSeries, wavelength_angstrom: float, prior: DefocusPrior) -> DefocusResult:
+    """Defocus and astigmatism of each tilt, kept where they explain particles that were held out."""
+    before = defocus_of(series)
+
+    def change(some: Condensed) -> Change:
+        found = fit_defocus(some, before, wavelength_angstrom, prior)
+        return Change(even=defocus_phase(found.value - before, some.frequency, wavelength_angstrom))
+
+    fit, gain = fit_defocus(sums, before, wavelength_angstrom, prior), held_out(sums, change)
+    seen = sums.power[:, :, 0].sum((0, -1)) > 0
+    kept = (pooled(gain) > 0) & seen
+    return DefocusResult(before, np.where(kept[:, None], fit.value, before), fit, gain, kept)
