@@ -65,10 +65,12 @@ class Portion:
 
     Parameters
     ----------
+    optics : index of the optics group
     particles : (P,) rows of the dataset, those of one fold next to each other; folds : (P,) the fold of each, ascending
     """
 
     tilt_series: int
+    optics: int
     half: int
     particles: NDArray[np.int64]
     folds: NDArray[np.int64]
@@ -121,7 +123,7 @@ def portions(dataset: Dataset, usable: NDArray[np.bool_], largest: int = 256, fo
             chosen = rows[(table.half[rows] == half) & usable[rows]]
             for piece in np.array_split(chosen, -(-len(chosen) // largest)):
                 ordered = piece[np.argsort(fold[piece], kind="stable")]
-                found.append(Portion(int(table.tilt_series[rows[0]]), half, ordered, fold[ordered]))
+                found.append(Portion(int(table.tilt_series[rows[0]]), int(table.optics[rows[0]]), half, ordered, fold[ordered]))
     return sorted(found, key=lambda part: part.half)
 
 

@@ -43,6 +43,7 @@ class Statistics:
     anchor_angstrom : (P, 3) float64, tomogram position of the box's centre
     box, pixel_size_angstrom : of the map; boxes of images have the same number of pixels, of the same size or a little larger
     noise_share : (R+1, F) float64, variance of D's noise per shell and tilt, in units of 2·σ² times the mean W
+    dose : (F,) float64, e/Å² before each tilt; 0 for pseudo-subtomograms
     multiplicity : (P, J) float32 M of pseudo-subtomograms, how often each voxel was observed; None for images
     elongation : by what factor points lie further out than their samples at most, where images are magnified
     """
@@ -57,6 +58,7 @@ class Statistics:
     box: int
     pixel_size_angstrom: float
     noise_share: Tensor
+    dose: Tensor
     multiplicity: Tensor | None = None
     elongation: float = 1.0
 
@@ -217,6 +219,7 @@ def _from_views(
         box=crop.box,
         pixel_size_angstrom=pixel_size_angstrom / stretch,
         noise_share=_noise_share(samples, noise.flatten(1)[:, at].T.double(), weight.sum(0)),
+        dose=views.dose.double(),
         elongation=elongation(views),
     )
 
@@ -345,5 +348,6 @@ def from_subtomograms(dataset: Dataset, particles: NDArray[np.int64], radius: in
         box=box,
         pixel_size_angstrom=stored.pixel_size_angstrom,
         noise_share=_noise_share(samples, noise[z, y, x, None].double(), weight.sum(0)[:, None]),
+        dose=torch.zeros(1, dtype=torch.float64),
         multiplicity=multiplicity,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -97,7 +97,7 @@ class Expectation:
             return
         for fold in dict.fromkeys(part.folds.tolist()):
             rows = part.rows_of(fold)
-            yield Portion(part.tilt_series, part.half, part.particles[rows], part.folds[rows]), rows
+            yield replace(part, particles=part.particles[rows], folds=part.folds[rows]), rows
 
     def _expected(self, part: Portion, plain: Statistics) -> Found:
         state, key, rows = self.state, (part.tilt_series, part.half), torch.from_numpy(part.particles)

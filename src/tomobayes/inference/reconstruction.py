@@ -14,7 +14,7 @@ from tomobayes.compute.executors import Executor, Failure, Outcome
 from tomobayes.fourier.slices import Accumulator
 from tomobayes.fourier.volume import Sums
 from tomobayes.imaging.gathering import Portion, rows_of
-from tomobayes.imaging.noise import NoiseSums, precision, signal_free_sums, spectrum
+from tomobayes.imaging.noise import NoiseSums, precision, signal_free_sums, spectra
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.maximisation import backproject, symmetrised
 
@@ -24,6 +24,7 @@ __all__ = [
     "Gather",
     "NoiseSpectra",
     "added",
+    "noise_spectra",
     "reconstruct_halves",
     "set_aside",
     "signal_free_noise",
@@ -90,7 +91,17 @@ class _SignalFree:
 def signal_free_noise(parts: Sequence[Portion], gather: Gather, executor: Executor) -> tuple[dict[tuple[int, int], Tensor], dict[int, str]]:
     """Noise spectra under V = 0, one per tilt series and half-set; and tilt series that had to be set aside."""
     outcome = executor.map_reduce(_SignalFree(gather), parts, added)
-    return {key: spectrum(value) for key, value in _of_both_halves(outcome, 1).items()}, set_aside(outcome.failures)
+    return noise_spectra(_of_both_halves(outcome, 1), parts), set_aside(outcome.failures)
+
+
+def noise_spectra(sums: Mapping[tuple[int, int], NoiseSums], parts: Sequence[Portion]) -> dict[tuple[int, int], Tensor]:
+    """Noise spectra of each tilt series and half-set, those of an optics group and half-set helping each other."""
+    optics = {(part.tilt_series, part.half): part.optics for part in parts}
+    groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for key in sums:
+        groups.setdefault((optics[key], key[1]), []).append(key)
+    found = {key: one for keys in groups.values() for key, one in zip(keys, spectra([sums[key] for key in keys]), strict=True)}
+    return {key: found[key] for key in sums}
 
 
 def _of_both_halves(outcome: Outcome[Portion, dict[tuple[int, int], Value]], place: int) -> dict[tuple[int, int], Value]:

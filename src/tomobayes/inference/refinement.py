@@ -15,7 +15,7 @@ from torch import Tensor
 from tomobayes.compute.executors import Executor, InProcess
 from tomobayes.geometry.rotations import angular_distance_degrees, nearest_mates
 from tomobayes.imaging.gathering import Portion
-from tomobayes.imaging.noise import NoiseSums, spectrum
+from tomobayes.imaging.noise import NoiseSums
 from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.falloff import fit_falloffs
 from tomobayes.inference.gain import GainSums, fit_gains
@@ -23,7 +23,7 @@ from tomobayes.inference.halves import by_half, regularised
 from tomobayes.inference.initial import initial_state
 from tomobayes.inference.iteration import Expectation, Found, found_together
 from tomobayes.inference.maximisation import symmetrised
-from tomobayes.inference.reconstruction import EmptyHalfError, Gather, set_aside
+from tomobayes.inference.reconstruction import EmptyHalfError, Gather, noise_spectra, set_aside
 from tomobayes.inference.schedule import growth, next_phase, next_step
 from tomobayes.inference.state import Record, Settings, State
 from tomobayes.maps.fsc import FscCurves, last_shell_above
@@ -61,7 +61,7 @@ def iterate(
     if outcome.result is None or len({half for half, _ in outcome.result.sums}) < 2:
         raise EmptyHalfError(outcome.failures)
     without = dict(state.set_aside) | set_aside(outcome.failures)
-    return _next_state(state, settings, outcome.result, _table(particles, state, outcome.result, without), without)
+    return _next_state(state, settings, outcome.result, _table(particles, state, outcome.result, without), without, parts)
 
 
 def _table(particles: Particles, state: State, found: Found, without: Mapping[int, str]) -> PoseEstimates:
@@ -77,7 +77,9 @@ def _table(particles: Particles, state: State, found: Found, without: Mapping[in
     return table
 
 
-def _next_state(state: State, settings: Settings, found: Found, estimates: PoseEstimates, without: Mapping[int, str]) -> State:
+def _next_state(
+    state: State, settings: Settings, found: Found, estimates: PoseEstimates, without: Mapping[int, str], parts: Sequence[Portion]
+) -> State:
     """Maps, FSC, noise, and how the next iteration searches."""
     group = torch.from_numpy(settings.group)
     sums = {key: symmetrised(one, group) for key, one in sorted(found.sums.items())}
@@ -96,7 +98,7 @@ def _next_state(state: State, settings: Settings, found: Found, estimates: PoseE
         fold_references=maps.fold_references,
         rotation=estimates.rotation,
         centre_angstrom=estimates.centre_angstrom,
-        sigma2={key: _merged_spectrum(state.sigma2[key], found.noise[key]) for key in members},
+        sigma2=_next_noise(state, {key: found.noise[key] for key in members}, parts),
         gain=_of_each_half(fit_gains, _gain_sums(found, members)),
         falloff=_of_each_half(fit_falloffs, {key: found.falloffs[key] for key in members}),
         members=members,
@@ -127,12 +129,12 @@ def _of_each_half(fit: Callable[[Sequence[Told]], list[Tensor]], sums: Mapping[t
     return found
 
 
-def _merged_spectrum(before: Tensor, sums: NoiseSums) -> Tensor:
-    """The new spectrum where this iteration looked, the old one beyond."""
-    new = spectrum(sums)
-    after = before.clone()
-    compared = int(sums.weight.sum(0).nonzero().max())
-    after[:, : compared + 1] = new[:, : compared + 1]
+def _next_noise(state: State, sums: Mapping[tuple[int, int], NoiseSums], parts: Sequence[Portion]) -> dict[tuple[int, int], Tensor]:
+    """The new spectra where this iteration looked, the old ones beyond."""
+    after = {}
+    for key, new in noise_spectra(sums, parts).items():
+        compared = int(sums[key].weight.sum(0).nonzero().max()) + 1
+        after[key] = torch.cat([new[:, :compared], state.sigma2[key][:, compared:]], 1)
     return after
 
 
