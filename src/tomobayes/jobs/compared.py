@@ -16,13 +16,13 @@ from tomobayes.inference.state import Settings
 from tomobayes.jobs.experiment import Experiment, check_fits_images, check_pixels, symmetry_group, usable_or_refuse, with_halves
 from tomobayes.jobs.half_maps import read_half_maps
 from tomobayes.jobs.log import Log
-from tomobayes.jobs.parameters import RefineCtf
+from tomobayes.jobs.parameters import Align, RefineCtf
 from tomobayes.jobs.references import solvent_mask
 from tomobayes.maps.resampling import fourier_resample
-from tomobayes.model import BadInput, Map, Problem, Reference
+from tomobayes.model import BadInput, Dataset, Map, Problem, Reference
 from tomobayes.tiltseries.references import MARGIN, References, from_half_maps, rebuilt
 
-__all__ = ["Compared", "load_compared", "references_of"]
+__all__ = ["Compared", "load_compared", "rebuilt_references", "references_of"]
 
 PIXEL_TOLERANCE = 1e-3
 
@@ -49,7 +49,7 @@ class Compared:
         return [*self.experiment.inputs, self.files.half1, self.files.half2, self.files.mask]
 
 
-def load_compared(parameters: RefineCtf, log: Log) -> Compared:
+def load_compared(parameters: RefineCtf | Align, log: Log) -> Compared:
     """Read an experiment and its references, and check that they fit.
 
     Raises
@@ -76,7 +76,7 @@ def load_compared(parameters: RefineCtf, log: Log) -> Compared:
     return Compared(experiment, halves, mask, files, few if parameters.references is None else parameters.references == "rebuilt")
 
 
-def _map_files(parameters: RefineCtf, given: Reference) -> Reference:
+def _map_files(parameters: RefineCtf | Align, given: Reference) -> Reference:
     files = replace(given, half1=parameters.ref1 or given.half1, half2=parameters.ref2 or given.half2, mask=parameters.mask or given.mask)
     if files.half1 is None or files.half2 is None:
         what = "names no half-maps, and images can be compared with nothing"
@@ -86,23 +86,35 @@ def _map_files(parameters: RefineCtf, given: Reference) -> Reference:
 
 
 def references_of(compared: Compared, sym: str, diameter_angstrom: float, executor: Executor) -> References:
-    """The given half-maps, or ones rebuilt from the images with the parameters that they have, to the same resolution and a little more.
-
-    Rebuilt maps are made on the coarsest grid that holds this resolution: nothing finer is compared.
-    """
-    experiment, (first, second) = compared.experiment, compared.halves
-    group = symmetry_group(sym)
-    given = from_half_maps((first.data, second.data), compared.mask, first.pixel_size_angstrom, len(experiment.usable), len(group))
+    """The given half-maps, or ones rebuilt from the images with the parameters that they have, to the same resolution and a little more."""
+    first, second = compared.halves
+    order = len(symmetry_group(sym))
+    pixel, count = first.pixel_size_angstrom, len(compared.experiment.usable)
+    given = from_half_maps((first.data, second.data), compared.mask, pixel, count, order)
     if not compared.rebuilt:
         return given
-    box = min(first.box, good_box(2 * round(MARGIN * given.radius) + 4))
+    return rebuilt_references(compared, compared.experiment.dataset, sym, diameter_angstrom, given.radius, executor)
+
+
+def rebuilt_references(
+    compared: Compared, dataset: Dataset, sym: str, diameter_angstrom: float, radius: int, executor: Executor
+) -> References:
+    """Half-maps of the images as a data set has them, on the coarsest grid that holds their resolution: nothing finer is compared.
+
+    Parameters
+    ----------
+    dataset : the experiment's, with other parameters
+    radius : of the references so far
+    """
+    first, experiment = compared.halves[0], compared.experiment
+    box = min(first.box, good_box(2 * round(MARGIN * radius) + 4))
     binning = first.box / box
     settings = Settings(
         box=box,
         pixel_size_angstrom=first.pixel_size_angstrom * binning,
         particle_diameter=diameter_angstrom,
-        group=group,
+        group=symmetry_group(sym),
         mask=fourier_resample(compared.mask, box).clip(0, 1),
     )
     source = replace(experiment.source, box=box, binning=experiment.source.binning * binning)
-    return rebuilt(experiment.dataset, experiment.usable, source, settings, given.radius, executor)
+    return rebuilt(dataset, experiment.usable, source, settings, radius, executor)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tomobayes.jobs.parameters import (
+    Align,
     CleanLattice,
     ClusterSubmit,
     Dedupe,
@@ -24,6 +25,7 @@ from tomobayes.jobs.parameters import (
     Postprocess,
     Reconstruct,
     Refine,
+    SampleSurface,
     RefineCtf,
     Select,
     Simulate,
@@ -33,6 +35,7 @@ from tomobayes.jobs.parameters.base import JobParameters
 
 __all__ = [
     "VERBS",
+    "align",
     "clean_lattice",
     "cluster_submit",
     "dedupe",
@@ -47,10 +50,16 @@ __all__ = [
     "reconstruct",
     "refine",
     "refine_ctf",
+    "sample_surface",
     "select",
     "simulate",
     "split_halves",
 ]
+
+
+def align(parameters: Align) -> Path:
+    """Align tilt images with their particles: angles, shifts, positions, deformation and motion."""
+    return _run("align", parameters)
 
 
 def extract(parameters: Extract) -> Path:
@@ -141,6 +150,11 @@ def join(parameters: Join) -> Path:
     return _run("join", parameters)
 
 
+def sample_surface(parameters: SampleSurface) -> Path:
+    """Put particles evenly over spheres, ellipsoids, tubes or free surfaces, along their normals."""
+    return _run("sample_surface", parameters)
+
+
 VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Simulate: simulate,
     ImportProject: import_project,
@@ -149,9 +163,11 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Extract: extract,
     Refine: refine,
     RefineCtf: refine_ctf,
+    Align: align,
     Mask: mask,
     Postprocess: postprocess,
     LocalResolution: local_resolution,
+    SampleSurface: sample_surface,
     Select: select,
     Dedupe: dedupe,
     SplitHalves: split_halves,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,16 +19,42 @@ from torch import Tensor
 
 from tomobayes.tiltseries.chain import factorised
 from tomobayes.tiltseries.information import Prior, Uncertainty, information_chain, uncertainty
-from tomobayes.tiltseries.placement import Placement, displacement
+from tomobayes.tiltseries.placement import RIGID, Placement, displacement
 from tomobayes.tiltseries.tables import Tables, look_up
 
-__all__ = ["Fit", "Fitter", "free_parameters", "weak_prior"]
+__all__ = ["Choice", "Fit", "Fitter", "Group", "free_parameters", "weak_prior"]
 
 ANGLE_DEGREES, SHIFT_ANGSTROM, POSITION_ANGSTROM, DEFORMATION_ANGSTROM = 1.0, 50.0, 20.0, 20.0
 """Standard deviations of the weak priors on angles, shifts, positions, and what one coefficient of deformation does on average."""
 STEPS = 200
-ENOUGH_NATS = 1e-3
+ENOUGH_NATS = 1e-2
 """The fit ends where a step gains less than this."""
+
+
+Group = Literal["angles", "positions", "motion", "deformation"]
+"""Unknowns that an alignment can do without."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which unknowns a fit may change; ``tilts`` (F,) bool says whose angles, shifts and own deformation."""
+
+    tilts: Tensor
+    angles: bool = True
+    shifts: bool = True
+    positions: bool = True
+    motion: bool = True
+    deformation: bool = True
+
+    @property
+    def nothing(self) -> Choice:
+        """Nothing at all."""
+        return Choice(torch.zeros_like(self.tilts), False, False, False, False, False)
+
+    def without(self, group: Group) -> Choice:
+        """All but one group of unknowns."""
+        kept = {name: getattr(self, name) and name != group for name in ("angles", "shifts", "positions", "motion", "deformation")}
+        return Choice(self.tilts, **kept)
 
 
 @dataclass(frozen=True)
@@ -67,21 +94,16 @@ def weak_prior(placement: Placement, deformation: Tensor | None = None, regulari
     return Prior(tilt, torch.zeros_like(tilt), torch.cat([border, bent]), torch.cat([nothing, -present]))
 
 
-def free_parameters(placement: Placement, *, angles: Tensor, shifts: Tensor, positions: bool = True, motion: bool = True) -> Tensor:
-    """(N,) bool, which parameters are fitted.
-
-    Parameters
-    ----------
-    angles, shifts : (F,) bool, which tilts may turn and shift; the deformation of a tilt that may not shift stays, too
-    motion : whether particles may move; where they are in the first tilt is their position
-    """
+def free_parameters(placement: Placement, choice: Choice) -> Tensor:
+    """(N,) bool, which parameters are fitted. Where particles are in the first tilt is their position, not their motion."""
     free = torch.ones(placement.size, dtype=torch.bool)
-    tilts, walked, place, _ = placement.split(free)
-    tilts[:, :3] = angles[:, None]
-    tilts[:, 3:] = shifts[:, None]
-    walked[:] = motion
+    tilts, walked, place, shared = placement.split(free)
+    tilts[:, :3] = (choice.tilts & choice.angles)[:, None]
+    tilts[:, 3:RIGID] = (choice.tilts & choice.shifts)[:, None]
+    tilts[:, RIGID:] = (choice.tilts & choice.deformation)[:, None]
+    walked[:] = choice.motion
     walked[placement.rank == 0] = False
-    place[:] = positions
+    place[:], shared[:] = choice.positions, choice.deformation
     return free
 
 
@@ -90,11 +112,12 @@ class Fitter:
 
     Parameters
     ----------
-    free : (N,) bool, which parameters may change; the others stay zero, that is, as the data set has them
+    choice : which parameters may change; the others stay zero, that is, as the data set has them
     """
 
-    def __init__(self, placement: Placement, tables: Tables, prior: Prior, free: Tensor) -> None:
-        self._placement, self._tables, self._prior, self._free = placement, tables, prior, free
+    def __init__(self, placement: Placement, tables: Tables, prior: Prior, choice: Choice) -> None:
+        self._placement, self._tables, self._prior = placement, tables, prior
+        self._free = free = free_parameters(placement, choice)
         self._factor = factorised(information_chain(placement, tables.information, prior, free))
 
     def fit(self, chosen: Tensor | None = None, start: Tensor | None = None) -> Fit:
@@ -107,7 +130,7 @@ class Fitter:
         """
         weight = torch.ones(self._placement.particles, self._placement.tilts) if chosen is None else chosen.double()
         begin = torch.zeros(self._placement.size, dtype=torch.float64) if start is None else start * self._free
-        whitened = self._factor.multiply(self._by_dose(begin)).numpy()
+        whitened = self._factor.multiply(self._placement.by_dose(begin)).numpy()
 
         def cost(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             return self._cost(torch.from_numpy(at), weight)
@@ -129,19 +152,9 @@ class Fitter:
         likelihood, slope = look_up(self._tables, moved.detach())
         (uphill,) = torch.autograd.grad(moved, parameters, slope * weight[..., None])
         penalty, downhill = self._prior.penalty(self._placement, parameters.detach())
-        gradient = self._factor.forward(self._by_dose((downhill - uphill) * self._free))
+        gradient = self._factor.forward(self._placement.by_dose((downhill - uphill) * self._free))
         return penalty - float((likelihood * weight).sum()), gradient.numpy()
 
     def _parameters(self, whitened: Tensor) -> Tensor:
         """(N,) in the order of rows; what is not free stays exactly zero."""
-        place = self._placement
-        members = self._factor.backward(whitened)
-        start = place.tilts * place.member
-        by_row = members[:start].reshape(place.tilts, -1)[place.rank].flatten()
-        return torch.cat([by_row, members[start:]]) * self._free
-
-    def _by_dose(self, parameters: Tensor) -> Tensor:
-        """(N,) with the tilts in the order of dose."""
-        place = self._placement
-        start = place.tilts * place.member
-        return torch.cat([parameters[:start].reshape(place.tilts, -1)[place.rank.argsort()].flatten(), parameters[start:]])
+        return self._placement.by_row(self._factor.backward(whitened)) * self._free

@@ -1,17 +1,23 @@
-"""Symmetric positive definite systems of a chain of blocks with a border: each block meets its neighbours in the chain and the border only.
+"""Symmetric positive definite systems of a chain of blocks with a border: a block meets its neighbours in the chain and the border only.
 
-That is the information about a tilt series in which particles walk at random: what belongs to one tilt is a block, the neighbour in the chain
-is the tilt taken before it, and positions and whatever all tilts share are the border. Cost grows with the number of tilts, not its cube.
+That is the information about a tilt series in which particles walk at random: what belongs to one tilt is a block, the neighbour in the
+chain is the tilt taken before it, and positions and whatever all tilts share are the border. Cost grows with the number of tilts, not
+with its cube.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = ["Chain", "ChainFactor", "ChainInverse", "factorised"]
+
+Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,43 +54,61 @@ class ChainFactor:
     border: Tensor
     corner: Tensor
 
+    @cached_property
+    def _unit(self) -> Tensor:
+        """(F, Z, Z) inverses of the blocks."""
+        unit: Tensor = torch.linalg.solve_triangular(self.block, torch.eye(self.block.shape[1]).to(self.block), upper=False)
+        return unit
+
+    @cached_property
+    def _steps(self) -> tuple[Float, Float]:
+        """From one member's solution to the next one's, along the chain and back: the only part of a solution that is not done at once."""
+        return (self._unit[1:] @ self.link).numpy(), (self.link @ self._unit[:-1]).mT.contiguous().numpy()
+
+    @cached_property
+    def _wide(self) -> Tensor:
+        """(G, F·Z)."""
+        return self.border.transpose(0, 1).flatten(1)
+
     def forward(self, vector: Tensor) -> Tensor:
         """L⁻¹·v."""
         members, rest = self._split(vector)
-        done = []
-        for place, (block, member) in enumerate(zip(self.block, members, strict=True)):
-            left = member - self.link[place - 1] @ done[-1] if place else member
-            done.append(torch.linalg.solve_triangular(block, left[:, None], upper=False)[:, 0])
-        solved = torch.stack(done)
-        rest = rest - self._wide() @ solved.flatten()
+        solved = torch.einsum("fij,fj->fi", self._unit, members)
+        done = solved.numpy()
+        for place, step in enumerate(self._steps[0]):
+            done[place + 1] -= step @ done[place]
+        rest = rest - self._wide @ solved.flatten()
         return torch.cat([solved.flatten(), torch.linalg.solve_triangular(self.corner, rest[:, None], upper=False)[:, 0]])
 
     def backward(self, vector: Tensor) -> Tensor:
         """L⁻ᵀ·v."""
         members, rest = self._split(vector)
         rest = torch.linalg.solve_triangular(self.corner.T, rest[:, None], upper=True)[:, 0]
-        left = members - (rest @ self._wide()).reshape(members.shape)
-        done: list[Tensor] = []
-        for place in range(len(members) - 1, -1, -1):
-            member = left[place] - done[-1] @ self.link[place] if done else left[place]
-            done.append(torch.linalg.solve_triangular(self.block[place].T, member[:, None], upper=True)[:, 0])
-        return torch.cat([torch.stack(done[::-1]).flatten(), rest])
+        solved = torch.einsum("fji,fj->fi", self._unit, members - (rest @ self._wide).reshape(members.shape))
+        done = solved.numpy()
+        for place in range(len(done) - 2, -1, -1):
+            done[place] -= self._steps[1][place] @ done[place + 1]
+        return torch.cat([solved.flatten(), rest])
 
     def multiply(self, vector: Tensor) -> Tensor:
         """Lᵀ·v, the inverse of `backward`."""
         members, rest = self._split(vector)
-        out = torch.einsum("fij,fi->fj", self.block, members) + (rest @ self._wide()).reshape(members.shape)
+        out = torch.einsum("fij,fi->fj", self.block, members) + (rest @ self._wide).reshape(members.shape)
         out[:-1] += torch.einsum("fij,fi->fj", self.link, members[1:])
         return torch.cat([out.flatten(), self.corner.T @ rest])
 
+    @property
+    def half_log_determinant(self) -> float:
+        """log det L."""
+        return float(self.block.diagonal(dim1=-2, dim2=-1).log().sum() + self.corner.diagonal().log().sum())
+
     def inverse(self) -> ChainInverse:
         """The inverse where the chain has its blocks, from the last member to the first."""
-        one = torch.eye(self.block.shape[1], dtype=self.block.dtype)
         corner = torch.cholesky_inverse(self.corner)
         blocks: list[Tensor] = []
         borders: list[Tensor] = []
         for place in range(len(self.block) - 1, -1, -1):
-            unit = torch.linalg.solve_triangular(self.block[place], one, upper=False)
+            unit = self._unit[place]
             with_border, with_next = corner @ self.border[place], None
             if blocks:
                 with_border = with_border + borders[-1] @ self.link[place]
@@ -100,10 +124,6 @@ class ChainFactor:
     def _split(self, vector: Tensor) -> tuple[Tensor, Tensor]:
         length = self.block.shape[0] * self.block.shape[1]
         return vector[:length].reshape(self.block.shape[:2]), vector[length:]
-
-    def _wide(self) -> Tensor:
-        """(G, F·Z)."""
-        return self.border.transpose(0, 1).flatten(1)
 
 
 def factorised(chain: Chain) -> ChainFactor:

@@ -89,7 +89,7 @@ def information_chain(placement: Placement, information: Tensor, prior: Prior, f
     )
     with_tilt = sideways.permute(1, 0, 2, 3).flatten(1, 2)
     with_motion = torch.einsum("pfij,pm->fpijm", solid, basis).flatten(3).flatten(1, 2)
-    border, corner = torch.cat([with_tilt, with_motion], -1), torch.block_diag(*solid.sum(1))
+    border, corner = torch.cat([with_tilt, with_motion], -1), _diagonal(solid.sum(1))
     if not place.per_tilt and place.shape.shape[-1]:
         border, corner = _with_shared(place, information, weighted, border, corner)
     corner = corner + torch.diag(prior.border_precision)
@@ -103,6 +103,15 @@ def information_chain(placement: Placement, information: Tensor, prior: Prior, f
         border[order] * rest[:, None] * members[:, None],
         corner * rest[:, None] * rest + torch.diag(1 - rest),
     )
+
+
+def _diagonal(blocks: Tensor) -> Tensor:
+    """(P·n, P·n) with the blocks (P, n, n) along its diagonal."""
+    count, size = blocks.shape[:2]
+    spread = torch.zeros(count, size, count, size, dtype=blocks.dtype)
+    place = torch.arange(count)
+    spread[place, :, place] = blocks
+    return spread.reshape(count * size, -1)
 
 
 def _local(place: Placement) -> Tensor:

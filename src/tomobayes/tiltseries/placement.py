@@ -4,7 +4,8 @@ A point s of particle p is seen in tilt f, relative to where it was before, at
 
     u_pf = [Q_f R_f (s_pf + p_p + m_pf)]_xy + t_f + B_pf c,     m_pf = basis_p · s_f
 
-with Q_f = Rz(ψ)·Ry(θ)·Rx(φ) of Tait-Bryan angles, which are free of gimbal lock around zero, and the deformation linear in its coefficients.
+with Q_f = Rz(ψ)·Ry(θ)·Rx(φ) of Tait-Bryan angles, which are free of gimbal lock around zero, and the deformation linear in its
+coefficients.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class DeformationPlan:
 class Placement:
     """P particles of a tilt series in its F tilts as they are placed before the fit.
 
-    Its parameters are a vector: for each tilt, in the rows' order, a member of Z numbers: angles (radians) and shift (Å), its own deformation
-    if it has one, and how far each mode of motion has led by then, (3, M); then a border of G numbers: positions (P, 3) and the deformation
-    that tilts share. All are changes: zero means as it was.
+    Its parameters are a vector: for each tilt, in the rows' order, a member of Z numbers: angles (radians) and shift (Å), its own
+    deformation if it has one, and how far each mode of motion has led by then, (3, M); then a border of G numbers: positions (P, 3) and
+    the deformation that tilts share. All are changes: zero means as it was.
 
     Parameters
     ----------
@@ -101,6 +102,18 @@ class Placement:
         border = parameters[self.tilts * self.member :]
         motion = members[:, self.local :].reshape(self.tilts, 3, self.basis.shape[1])
         return members[:, : self.local], motion, border[: 3 * self.particles].reshape(-1, 3), border[3 * self.particles :]
+
+    def by_dose(self, parameters: Tensor) -> Tensor:
+        """Parameters (N,) with the tilts in the order of dose."""
+        return self._reordered(parameters, self.rank.argsort())
+
+    def by_row(self, parameters: Tensor) -> Tensor:
+        """Parameters (N,) with tilts in the order of dose, in the order of rows again."""
+        return self._reordered(parameters, self.rank)
+
+    def _reordered(self, parameters: Tensor, order: Tensor) -> Tensor:
+        end = self.tilts * self.member
+        return torch.cat([parameters[:end].reshape(self.tilts, -1)[order].flatten(), parameters[end:]])
 
 
 def placement_of(

@@ -1,13 +1,14 @@
 """How likely each displacement of a particle in a tilt image is: cross-correlation tables (eqs 31-33), read as cubic splines.
 
-Near its predicted place the log likelihood of a displacement δ is CC(δ) = Σ_j Re[X_j* · prediction_j · exp(-2πi k_j·δ)]/σ_j², a band-limited
-function. It is kept as the coefficients of cubic B-splines on a grid fine enough for its band limit: those of a wave are known exactly,
-wave by wave, so a table has no errors from its borders, and its gradient is as smooth as the interpolant.
+Near its predicted place the log likelihood of a displacement δ is CC(δ) = Σ_j Re[X_j* · prediction_j · exp(-2πi k_j·δ)]/σ_j², a
+band-limited function. It is kept as coefficients of cubic B-splines on a grid fine enough for its band limit: those of a wave are known
+exactly, wave by wave, so a table has no errors from its borders, and its gradient is as smooth as the interpolant.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -45,16 +46,19 @@ def table_step(finest_frequency: float) -> float:
     return 1 / (POINTS_PER_WAVE * finest_frequency)
 
 
-def tables(comparison: Comparison, prediction: Tensor, precision: Tensor, reach_angstrom: float, origin_angstrom: Tensor) -> Tables:
+def tables(
+    comparison: Comparison, prediction: Tensor, precision: Tensor, step_angstrom: float, reach_angstrom: float, origin_angstrom: Tensor
+) -> Tables:
     """Tables of one portion of particles.
 
     Parameters
     ----------
     prediction : (P, F, J) complex64, what the reference predicts of X at zero displacement, in the images' grey scale
     precision : (F, J) 1/σ² of one real component
+    step_angstrom : see `table_step`
     origin_angstrom : (P, F, 2) displacement from the places that the fit counts from to those where the images were cut
     """
-    step = table_step(float(comparison.frequency.norm(dim=-1).max()))
+    step = step_angstrom
     points = 2 * (math.ceil(reach_angstrom / step) + 2)
     at = step * (torch.arange(points, dtype=torch.float64) - (points - 1) / 2)
     base = float(comparison.frequency[0].norm())
@@ -84,12 +88,16 @@ def _waves(frequency: Tensor, at: Tensor) -> Tensor:
     return torch.polar(1 / spline[:, None].expand_as(phase), phase).to(torch.complex64)
 
 
-def joined_tables(parts: list[Tables]) -> Tables:
+def joined_tables(parts: Sequence[Tables]) -> Tables:
     """Tables of several portions of the same tilt series in one."""
     if len(parts) == 1:
         return parts[0]
-    names = ("coefficients", "origin_angstrom", "information")
-    return replace(parts[0], **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    return replace(
+        parts[0],
+        coefficients=torch.cat([part.coefficients for part in parts]),
+        origin_angstrom=torch.cat([part.origin_angstrom for part in parts]),
+        information=torch.cat([part.information for part in parts]),
+    )
 
 
 def look_up(table: Tables, displacement_angstrom: Tensor) -> tuple[Tensor, Tensor]:

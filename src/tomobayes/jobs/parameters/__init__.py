@@ -1,5 +1,6 @@
 """What a user may say to each verb: light models without any mathematics, for command line, Python, forms and job.toml."""
 
+from tomobayes.jobs.parameters.align import Align
 from tomobayes.jobs.parameters.arrangement import ExpandSymmetry, Join
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
 from tomobayes.jobs.parameters.clean_lattice import CleanLattice
@@ -17,9 +18,11 @@ from tomobayes.jobs.parameters.postprocess import Postprocess
 from tomobayes.jobs.parameters.reconstruct import Reconstruct
 from tomobayes.jobs.parameters.refine import Refine
 from tomobayes.jobs.parameters.refine_ctf import RefineCtf
+from tomobayes.jobs.parameters.sample_surface import SampleSurface
 from tomobayes.jobs.parameters.simulate import Simulate
 
 __all__ = [
+    "Align",
     "CleanLattice",
     "ClusterSubmit",
     "ComputeParameters",
@@ -39,6 +42,7 @@ __all__ = [
     "Reconstruct",
     "Refine",
     "RefineCtf",
+    "SampleSurface",
     "Select",
     "Simulate",
     "SplitHalves",

@@ -1,0 +1,107 @@
+"""``align``: tilt images aligned with the particles in them: angles, shifts, positions, deformation and motion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tomobayes.compute.executors import InProcess
+from tomobayes.compute.threads import use_threads
+from tomobayes.formats.relion import write_dataset
+from tomobayes.formats.relion_write import Part
+from tomobayes.jobs.align_report import alignment_report, round_sentences
+from tomobayes.jobs.compared import Compared, load_compared, rebuilt_references, references_of
+from tomobayes.jobs.figures import angstrom
+from tomobayes.jobs.frame import Context
+from tomobayes.jobs.parameters import Align
+from tomobayes.model import BadInput, Dataset, Problem
+from tomobayes.tiltseries.aligned import AlignSettings
+from tomobayes.tiltseries.motion_scales import MotionPlan
+from tomobayes.tiltseries.placement import DeformationPlan
+from tomobayes.tiltseries.references import References
+from tomobayes.tiltseries.rounds import AlignmentState, align
+
+__all__ = ["run"]
+
+_STALE = ("rlnImageName", "rlnCtfImage", "rlnTomoVisibleFrames")
+"""Columns that name images which were extracted with another alignment."""
+
+
+def run(parameters: Align, context: Context) -> Path:
+    """Write tomograms.star with tilt_series/*.star, particles.star, motion.star where there is motion, and an optimisation set."""
+    use_threads(parameters.j)
+    compared = load_compared(parameters, context.log)
+    _check_deformations(parameters, compared)
+    folder = context.open(compared.inputs)
+    state = _aligned(compared, parameters, context)
+    _write(folder, context, compared, state.dataset)
+    context.show(alignment_report(compared.experiment, state))
+    return folder
+
+
+def _aligned(compared: Compared, parameters: Align, context: Context) -> AlignmentState:
+    """The last round; each is told of as it ends."""
+    given, executor = compared.experiment.dataset, InProcess()
+    first = references_of(compared, parameters.sym, parameters.particle_diameter, executor)
+    context.log.say(f"Half-maps agree to {angstrom(first.fsc.resolution_angstrom())} (FSC 0.143)")
+
+    def rebuild(now: Dataset, radius: int) -> References:
+        return rebuilt_references(compared, now, parameters.sym, parameters.particle_diameter, radius, executor)
+
+    state = None
+    with context.log.steps("Aligning tilt series", parameters.rounds * len(given.particles)) as step:
+        for state in align(given, first, rebuild, _settings(parameters), parameters.rounds, lambda rows: step(len(rows))):
+            for sentence in round_sentences(given, state):
+                context.log.say(sentence)
+    assert state is not None
+    return state
+
+
+def _settings(parameters: Align) -> AlignSettings:
+    motion = MotionPlan(parameters.s_vel, parameters.s_div, parameters.kernel) if parameters.motion else None
+    grid = (parameters.def_w, parameters.def_h)
+    deformation = DeformationPlan(parameters.def_model, grid, parameters.per_frame_deformation) if parameters.deformation else None
+    return AlignSettings(
+        reach_angstrom=parameters.r,
+        diameter_angstrom=parameters.particle_diameter,
+        angles=not parameters.const_a,
+        shifts=not parameters.const_s,
+        positions=not parameters.const_p,
+        motion=motion,
+        deformation=deformation,
+        regularisation=parameters.def_reg,
+        first=parameters.min_frame,
+        last=parameters.max_frame,
+        max_dose=parameters.max_dose,
+    )
+
+
+def _check_deformations(parameters: Align, compared: Compared) -> None:
+    """What is fitted is added to a deformation that is there, so both must be of one kind."""
+    problems = []
+    if parameters.deformation:
+        wanted = (parameters.def_model, (parameters.def_w, parameters.def_h))
+        for index in np.unique(compared.experiment.dataset.particles.tilt_series).tolist():
+            series = compared.experiment.dataset.tilt_series[index]
+            there = series.deformation
+            if there is None or (there.coefficients == 0).all():
+                continue
+            same = there.kind == wanted[0] and (there.kind == "affine" or there.grid == wanted[1])
+            if not same or (there.coefficients.ndim == 2) > parameters.per_frame_deformation:
+                what = f"has a deformation of another kind already ({there.kind}, {there.grid[0]} x {there.grid[1]})"
+                problems.append(
+                    Problem(series.name, "--deformation", what, remedy="ask for the same kind, or remove the one that is there")
+                )
+    if problems:
+        raise BadInput(problems)
+
+
+def _write(folder: Path, context: Context, compared: Compared, dataset: Dataset) -> None:
+    columns = {label: cells for label, cells in dataset.particles.columns.items() if label not in _STALE}
+    dataset = replace(dataset, particles=replace(dataset.particles, columns=columns), reference=compared.files)
+    parts: tuple[Part, ...] = ("particles", "tomograms", "motion")
+    written = write_dataset(folder, dataset, what=parts, members=compared.experiment.members)
+    files = [folder / name for name in ("tomograms.star", "particles.star", "motion.star")]
+    context.output(*(file for file in files if file.exists()), written)

@@ -1,0 +1,237 @@
+"""One tilt series aligned: its images met with the references, tables, fits, what is kept, and how well it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tomobayes.imaging.views import views_of
+from tomobayes.model import Dataset
+from tomobayes.model.deformation import Deformation
+from tomobayes.tiltseries.alignment import Choice, Fit, Fitter, weak_prior
+from tomobayes.tiltseries.comparison import SAMPLE, Comparison, Cut, calibrate, compare, cut_for, portioned, predicted
+from tomobayes.tiltseries.information import Uncertainty
+from tomobayes.tiltseries.keeping import Kept, chosen_by_held_out
+from tomobayes.tiltseries.motion import chronological_rank
+from tomobayes.tiltseries.motion_scales import MotionPlan, basis_of, learned_scales
+from tomobayes.tiltseries.placement import DeformationPlan, Placement, placement_of
+from tomobayes.tiltseries.references import References
+from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
+from tomobayes.tiltseries.tables import Tables, joined_tables, table_step, tables
+
+__all__ = ["AlignSettings", "AlignedSeries", "align_series"]
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """What the user decides.
+
+    Parameters
+    ----------
+    reach_angstrom : farthest displacement that is looked for, along each axis of the images
+    diameter_angstrom : of the particle
+    angles, shifts, positions : whether these are fitted; motion, deformation : how, or None
+    regularisation : λ of λ·c² on the deformation's coefficients
+    first, last : chronological range of tilts that are aligned, from 0, the last one included; None: to the end
+    max_dose : e/Å²; images taken after more are not looked at
+    """
+
+    reach_angstrom: float
+    diameter_angstrom: float
+    angles: bool = True
+    shifts: bool = True
+    positions: bool = True
+    motion: MotionPlan | None = None
+    deformation: DeformationPlan | None = None
+    regularisation: float = 0.0
+    first: int = 0
+    last: int | None = None
+    max_dose: float | None = None
+
+    def choice(self, dose: NDArray[np.float64]) -> Choice:
+        """Everything that is wanted of a tilt series whose tilts had such doses (F,)."""
+        rank = chronological_rank(dose)
+        tilts = torch.from_numpy((rank >= self.first) & (rank <= (len(dose) if self.last is None else self.last)))
+        return Choice(tilts, self.angles, self.shifts, self.positions, self.motion is not None, self.deformation is not None)
+
+
+@dataclass(frozen=True)
+class AlignedSeries:
+    """How a tilt series is aligned, counted from the data set that was given.
+
+    Parameters
+    ----------
+    rows : (P,) of the data set
+    parameters : (N,) of the placement; kept : what was looked at to decide which; None before the last round
+    uncertainty : of the parameters
+    signal : strength of the signal
+    motion : scales of the motion, None where there is none
+    at_edge : share of visible pairs whose displacement is farther than the tables reach
+    """
+
+    rows: NDArray[np.int64]
+    placement: Placement
+    parameters: Tensor
+    displacement: Tensor
+    uncertainty: Uncertainty
+    signal: Signal
+    kept: Kept | None = None
+    motion: MotionPlan | None = None
+    at_edge: float = 0.0
+
+
+@dataclass
+class _Group:
+    """The images of a tilt series' particles of one optics group, cut anew where they are too many to keep, and their signal.
+
+    Parameters
+    ----------
+    members : (p,) which of the tilt series' particles they are; origin : (p, F, 2) Å from where the fit counts to where they are cut
+    """
+
+    dataset: Dataset
+    rows: NDArray[np.int64]
+    members: NDArray[np.int64]
+    references: References
+    cut: Cut
+    origin: Tensor
+    signal: Signal | None = None
+    kept: Comparison | None = None
+
+    def portions(self) -> Iterator[tuple[NDArray[np.int64], Comparison]]:
+        """Comparisons, and which of the group's particles they hold."""
+        edge = self.cut.edge * self.references.pixel_size_angstrom
+        samples = int(1.6 * (self.references.finest_frequency * edge) ** 2)
+        parts = portioned(np.arange(len(self.rows)), self.origin.shape[1], samples)
+        for part in parts:
+            one = self.kept or compare(self.dataset, self.rows[part], self.references, self.cut)
+            self.kept = one if len(parts) == 1 else None
+            yield part, one
+
+    def learn(self, displacement: Tensor | None) -> None:
+        """The signal of some of the particles, where a fit has put them (P, F, 2); without one, where they are cut."""
+        part = np.arange(len(self.rows))
+        if len(part) > SAMPLE:
+            part = part[:: -(-len(part) // SAMPLE)]
+            one = compare(self.dataset, self.rows[part], self.references, self.cut)
+        else:
+            one = next(self.portions())[1]
+        if self.signal is None:
+            self.signal = signal_of(calibrate([one]))
+        if displacement is not None:
+            away = displacement[self.members[part]] - self.origin[part]
+            self.signal = measured_signal([one], away, self.signal.sigma2)
+
+    def tables(self, reach_angstrom: float) -> Tables:
+        """Of all its particles."""
+        assert self.signal is not None
+        step = table_step(self.references.finest_frequency)
+        found = []
+        for part, one in self.portions():
+            prediction = predicted(one) * self.signal.scale(one.shell)
+            found.append(tables(one, prediction, self.signal.precision(one.shell), step, reach_angstrom, self.origin[part]))
+        return joined_tables(found)
+
+
+def align_series(
+    given: Dataset,
+    now: Dataset,
+    rows: NDArray[np.int64],
+    references: References,
+    settings: AlignSettings,
+    before: AlignedSeries | None,
+    final: bool,
+) -> AlignedSeries:
+    """Align one tilt series.
+
+    Parameters
+    ----------
+    given : the data set that the alignment counts from; now : as the rounds so far have it, where images are cut
+    rows : (P,) the particles of the tilt series
+    before : the last round's result
+    final : whether to find out what is to be kept; what is not, stays as given
+    """
+    groups = _groups(given, now, rows, references, settings)
+    series = given.tilt_series[int(given.particles.tilt_series[rows[0]])]
+    wanted = settings.choice(series.dose)
+    for group in groups:
+        group.learn(None if before is None else before.displacement)
+    table = _tables(groups, settings.reach_angstrom)
+
+    def basis(plan: MotionPlan) -> NDArray[np.float64]:
+        return basis_of(plan, given.particles.centre_angstrom[rows], series.dose)
+
+    plan = settings.motion if before is None else before.motion
+    usual = None if plan is None else plan.usual
+    placement = placement_of(given, rows, None if usual is None else basis(usual), settings.deformation)
+    prior = weak_prior(placement, _present(series.deformation, settings.deformation), settings.regularisation)
+    if before is None:
+        fit = Fitter(placement, table, prior, wanted).fit()
+        for group in groups:
+            group.learn(fit.displacement)
+        table = _tables(groups, settings.reach_angstrom)
+        if plan is not None and usual is not None and plan != usual:
+            usual = learned_scales(plan, basis, placement, table, prior, wanted, fit)
+            placement = replace(placement, basis=torch.from_numpy(basis(usual)))
+    kept = chosen_by_held_out(placement, table, prior, wanted) if final else None
+    fitter = Fitter(placement, table, prior, wanted if kept is None else kept.choice)
+    fit = fitter.fit()
+    return AlignedSeries(
+        rows=rows,
+        placement=placement,
+        parameters=fit.parameters,
+        displacement=fit.displacement,
+        uncertainty=fitter.uncertainty(),
+        signal=_common(groups),
+        kept=kept,
+        motion=usual,
+        at_edge=_share_at_edge(table, fit),
+    )
+
+
+def _groups(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[_Group]:
+    pixel = given.tilt_series[int(given.particles.tilt_series[rows[0]])].pixel_size_angstrom
+    optics = given.particles.optics[rows]
+    found = []
+    for one in np.unique(optics).tolist():
+        members = np.flatnonzero(optics == one)
+        old, new = (views_of(dataset, rows[members]).centre_px for dataset in (given, now))
+        assert old is not None and new is not None
+        cut = cut_for(now, rows[members], references, settings.diameter_angstrom, settings.max_dose)
+        found.append(_Group(now, rows[members], members, references, cut, pixel * (new - old)))
+    return found
+
+
+def _tables(groups: Sequence[_Group], reach_angstrom: float) -> Tables:
+    """Of all groups, in the order of the tilt series' particles."""
+    table = joined_tables([group.tables(reach_angstrom) for group in groups])
+    if len(groups) == 1:
+        return table
+    order = torch.from_numpy(np.argsort(np.concatenate([group.members for group in groups])))
+    names = ("coefficients", "origin_angstrom", "information")
+    return replace(table, **{name: getattr(table, name)[order] for name in names})
+
+
+def _present(deformation: Deformation | None, plan: DeformationPlan | None) -> Tensor | None:
+    """Coefficients in force, where they are of the kind that is fitted."""
+    if deformation is None or plan is None:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(deformation.coefficients))
+
+
+def _share_at_edge(table: Tables, fit: Fit) -> float:
+    seen = table.information.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    beyond = ((fit.displacement - table.origin_angstrom).abs() > table.reach_angstrom).any(-1)
+    return float((beyond & seen).sum()) / max(1, int(seen.sum()))
+
+
+def _common(groups: Sequence[_Group]) -> Signal:
+    """The signal of the largest group."""
+    signal = max(groups, key=lambda group: len(group.rows)).signal
+    assert signal is not None
+    return signal

@@ -1,0 +1,95 @@
+"""How strong the signal of a tilt series is, shell by shell and tilt by tilt, where its particles are known to be.
+
+Before an alignment the images agree less with the reference than they could, the finer the less. Once displacements are fitted, both are
+measured anew, so that the fit that follows weighs every shell and tilt by what it really holds, and its error bars are honest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tomobayes.tiltseries.comparison import PRIOR_NATS, Calibration, Comparison, predicted
+
+__all__ = ["Signal", "measured_signal", "signal_of"]
+
+TILT_VARIANCE = 0.25
+"""Prior variance of the signal's strength in a tilt around that of all tilts, which is 1."""
+TURNS = 3
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What multiplies the prediction of particles, and the noise it stands against.
+
+    Parameters
+    ----------
+    amplitude : (S,) per shell; gain : (F,) per tilt
+    sigma2 : (F, S) variance of one real component of the noise
+    """
+
+    amplitude: Tensor
+    gain: Tensor
+    sigma2: Tensor
+
+    def scale(self, shell: Tensor) -> Tensor:
+        """(F, J) float32 of samples in shells (J,)."""
+        return (self.gain[:, None] * self.amplitude[shell]).float()
+
+    def precision(self, shell: Tensor) -> Tensor:
+        """(F, J) float32, 1/σ²."""
+        return (1 / self.sigma2)[:, shell].float()
+
+
+def signal_of(calibration: Calibration) -> Signal:
+    """The signal before anything is known of single tilts."""
+    return Signal(calibration.amplitude, torch.ones(len(calibration.sigma2), dtype=torch.float64), calibration.sigma2)
+
+
+def measured_signal(comparisons: Sequence[Comparison], away_angstrom: Tensor, sigma2: Tensor) -> Signal:
+    """Regression of images on the prediction, (shell x tilt), where particles are ``away`` from where their boxes were cut.
+
+    Parameters
+    ----------
+    away_angstrom : (P, F, 2) of all particles of the comparisons, one after the other
+    sigma2 : (F, S)
+    """
+    parts = torch.split(away_angstrom, [len(one.particles) for one in comparisons])
+    agreement, power = (sum(each) for each in zip(*map(_sums, comparisons, parts), strict=True))
+    known, expected = agreement / sigma2, power / sigma2
+    gain = torch.ones(len(known), dtype=torch.float64)
+    amplitude = _regression((gain @ known), (gain.square() @ expected))
+    for _ in range(TURNS):
+        nats = expected @ amplitude.square()
+        gain = ((known @ amplitude + 1 / TILT_VARIANCE) / (nats + 1 / TILT_VARIANCE)).clamp_min(0)
+        gain = gain / ((nats @ gain) / nats.sum()).clamp_min(1e-9)
+        amplitude = _regression(gain @ known, gain.square() @ expected)
+    return Signal(amplitude, gain, sigma2)
+
+
+def _regression(known: Tensor, expected: Tensor) -> Tensor:
+    """(S,) known/expected, each shell drawn to what all have in common."""
+    common = float(known.sum() / expected.sum().clamp_min(1e-300))
+    if common <= 0:
+        return torch.zeros_like(known)
+    prior = PRIOR_NATS / common**2
+    return ((known + prior * common) / (expected + prior)).clamp_min(0)
+
+
+def _sums(comparison: Comparison, away_angstrom: Tensor) -> tuple[Tensor, Tensor]:
+    """ΣRe(X*·prediction) and Σ|prediction|², (F, S) float64 each."""
+    prediction = predicted(comparison)
+    phase = -2 * math.pi * away_angstrom.float() @ comparison.frequency.T
+    image, turn = comparison.image, torch.polar(torch.ones_like(phase), phase)
+    product = image.conj() * prediction
+    agreement = product.real * turn.real - product.imag * turn.imag
+    bins = int(comparison.shell.max()) + 1
+
+    def per_shell(values: Tensor) -> Tensor:
+        return torch.zeros(len(values), bins, dtype=torch.float64).index_add_(1, comparison.shell, values.double())
+
+    return per_shell(agreement.sum(0)), per_shell(prediction.abs().square().sum(0))
