@@ -14,6 +14,7 @@ from torch import Tensor
 from tomobayes.formats.mrc import write_map
 from tomobayes.formats.relion import write_particles
 from tomobayes.formats.relion_model import ClassModel, RefinementModel, write_model
+from tomobayes.inference.reconstruction import NoiseSpectra
 from tomobayes.inference.refinement import Settings, State
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.results import hand_on, with_poses
@@ -21,7 +22,17 @@ from tomobayes.maps.filters import low_pass
 from tomobayes.maps.spectra import shell_counts, shell_sum, transform
 from tomobayes.model import Dataset, Map, Reference
 
-__all__ = ["final_maps", "forget_iterations", "forget_maps", "refined", "taking_part", "write_iteration", "write_result"]
+__all__ = [
+    "final_maps",
+    "forget_iterations",
+    "forget_maps",
+    "map_spectra",
+    "noise_spectra",
+    "refined",
+    "taking_part",
+    "write_iteration",
+    "write_result",
+]
 
 Columns = dict[str, ArrayLike]
 Float = NDArray[np.float64]
@@ -112,7 +123,7 @@ def _model(reference: Path, experiment: Experiment, settings: Settings, state: S
     curves, last = state.fsc, state.history[-1]
     assert curves is not None
     fsc = np.clip(curves.corrected, 0.001, 0.999)
-    noise, signal = _map_spectra(state)
+    noise, signal = map_spectra(state.half_maps)
     one = ClassModel(str(reference), last.resolution_angstrom, settings.tau2_fudge * fsc / (1 - fsc), noise, signal, curves.corrected)
     general = {
         "rlnSigmaOffsetsAngst": state.offset_sigma,
@@ -124,36 +135,36 @@ def _model(reference: Path, experiment: Experiment, settings: Settings, state: S
         pixel_size_angstrom=settings.pixel_size_angstrom,
         current_box=2 * (last.radius + 1),
         classes=[one],
-        noise=_noise(experiment, settings, state),
+        noise=noise_spectra(experiment, settings.box, state.sigma2),
         log_likelihood=last.log_evidence,
         average_pmax=last.best_probability,
         general={label: value for label, value in general.items() if label != "rlnParticleDiameter"},
     )
 
 
-def _map_spectra(state: State) -> tuple[Float, Float]:
+def map_spectra(half_maps: tuple[Tensor, Tensor]) -> tuple[Float, Float]:
     """Variances of noise and signal in one half-map per real component and shell, in RELION's units (transform / n²).
 
     The difference of the half-maps is noise alone, twice; their cross spectrum is signal alone.
     """
-    first, second = (transform(one.numpy()) for one in state.half_maps)
-    box = len(state.half_maps[0])
+    first, second = (transform(one.numpy()) for one in half_maps)
+    box = len(half_maps[0])
     count = np.maximum(shell_counts(box), 1) * box**4
     noise = shell_sum(np.abs(first - second) ** 2, box) / count / 4
     signal = np.maximum(shell_sum((first * second.conj()).real, box) / count / 2, 0)
     return np.asarray(noise, dtype=np.float64), np.asarray(signal, dtype=np.float64)
 
 
-def _noise(experiment: Experiment, settings: Settings, state: State) -> dict[str, Float]:
+def noise_spectra(experiment: Experiment, box: int, sigma2_of: NoiseSpectra) -> dict[str, Float]:
     """σ² of the images per optics group, the mean over tilts and halves, in RELION's units (transform / n²)."""
     particles = experiment.dataset.particles
     spectra = {}
     for index, optics in enumerate(experiment.dataset.optics):
         series = set(particles.tilt_series[particles.optics == index].tolist())
-        rows = [sigma2 for (one, _), sigma2 in state.sigma2.items() if one in series]
+        rows = [sigma2 for (one, _), sigma2 in sigma2_of.items() if one in series]
         if rows:
             stacked = torch.cat(rows).double()
             seen = torch.isfinite(stacked)
             mean = torch.where(seen, stacked, 0).sum(0) / seen.sum(0).clamp_min(1)
-            spectra[optics.name] = np.append(mean.numpy(), 0.0) / settings.box**2
+            spectra[optics.name] = np.append(mean.numpy(), 0.0) / box**2
     return spectra
