@@ -80,14 +80,14 @@ def load_experiment(parameters: ImageParameters, log: Log, like: tuple[Path, Map
 
 def one_pixel_size(dataset: Dataset) -> float:
     """The unbinned pixel size, which all tilt series with particles must share."""
-    used = np.unique(dataset.particles.tilt_series)
-    sizes = [dataset.tilt_series[index].pixel_size_angstrom for index in used.tolist()]
-    if max(sizes) > min(sizes) * (1 + PIXEL_TOLERANCE):
-        odd = dataset.tilt_series[int(used[int(np.argmax(np.abs(np.array(sizes) - np.median(sizes))))])]
-        what = f"its pixel size {odd.pixel_size_angstrom:g} Å differs from that of other tilt series ({np.median(sizes):g} Å)"
-        remedy = "rescale one kind, or work on each kind alone"
-        raise BadInput(Problem(odd.name, "rlnTomoTiltSeriesPixelSize", what, "one binning would give boxes of several", remedy))
-    return float(sizes[0])
+    used = [dataset.tilt_series[index] for index in np.unique(dataset.particles.tilt_series).tolist()]
+    first = used[0]
+    for other in used[1:]:
+        if abs(other.pixel_size_angstrom / first.pixel_size_angstrom - 1) > PIXEL_TOLERANCE:
+            what = f"its pixel size {other.pixel_size_angstrom:g} Å differs from the {first.pixel_size_angstrom:g} Å of {first.name}"
+            remedy = "work on each kind alone, or on the tilt images, from which refine and reconstruct take all kinds together"
+            raise BadInput(Problem(other.name, "rlnTomoTiltSeriesPixelSize", what, "one binning would give boxes of several", remedy))
+    return float(first.pixel_size_angstrom)
 
 
 def _check_engine(parameters: ImageParameters, dataset: Dataset, engine: Engine) -> None:
