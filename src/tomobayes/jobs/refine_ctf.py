@@ -16,8 +16,10 @@ from tomobayes.jobs.figures import angstrom
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import RefineCtf
 from tomobayes.jobs.refine_ctf_report import ctf_report, series_sentence
+from tomobayes.tiltseries.aberrations import Parity
 from tomobayes.tiltseries.ctf_refinement import CtfRefinement, CtfSettings, finished, refined_series
 from tomobayes.tiltseries.defocus import DefocusPrior
+from tomobayes.tiltseries.optics_groups import split_by_time
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.scale import ScaleModel
 
@@ -32,12 +34,13 @@ def run(parameters: RefineCtf, context: Context) -> Path:
     references = _references(compared, parameters, context)
     settings = _settings(parameters)
     experiment, found = compared.experiment, []
+    dataset = experiment.dataset if parameters.split_by_time is None else split_by_time(experiment.dataset, parameters.split_by_time)
     with context.log.steps("Comparing tilt images with references", int(experiment.usable.sum())) as step:
-        for one in refined_series(experiment.dataset, experiment.usable, references, settings):
+        for one in refined_series(dataset, experiment.usable, references, settings):
             found.append(one)
-            context.log.say(series_sentence(experiment.dataset, one))
+            context.log.say(series_sentence(dataset, one))
             step(one.particles)
-    refinement = finished(experiment.dataset, found, settings)
+    refinement = finished(dataset, found, settings)
     _write(folder, context, compared, refinement)
     context.show(ctf_report(experiment, references, refinement))
     return folder
@@ -59,6 +62,8 @@ def _settings(parameters: RefineCtf) -> CtfSettings:
         max_dose=parameters.max_dose,
         defocus=prior if parameters.do_defocus else None,
         scale=scale if parameters.do_scale else None,
+        aberrations=tuple(Parity(odd, order) for odd, order in parameters.aberration_orders),
+        lowest_frequency=1 / parameters.kmin,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.optics import wavelength_angstrom
-from tomobayes.tiltseries.condensed import Condensed, beside, turned
+from tomobayes.tiltseries.aberrations import AberrationResult, AberrationSums, Parity, aberration_sums, refined_aberrations
+from tomobayes.tiltseries.condensed import beside, turned
 from tomobayes.tiltseries.defocus import DefocusPrior, defocus_phase, with_defocus
+from tomobayes.tiltseries.lambert import Lambert, about_axis, normal_of
 from tomobayes.tiltseries.optics_of_series import DefocusResult, Observed, observe, refined_defocus
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.scale import Amplitudes, ScaleModel, ScaleResult, amplitudes, refined_scales
@@ -30,12 +32,15 @@ class CtfSettings:
     diameter_angstrom : of the particle; max_dose : e/Å², tilts after more are left out
     defocus : what is believed of defoci, None not to refine them
     scale : how scales are refined, None not to
+    aberrations : which are refined; lowest_frequency : 1/Å, from which on
     """
 
     diameter_angstrom: float
     max_dose: float | None = None
     defocus: DefocusPrior | None = None
     scale: ScaleModel | None = None
+    aberrations: tuple[Parity, ...] = ()
+    lowest_frequency: float = 1 / 30
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ class SeriesOptics:
 
     Parameters
     ----------
-    shift_angstrom : (F, 2) rms of which tells how well the images were aligned
+    amplitudes : on the grey scale of its own; level : mean amplitude of the reference there
+    shift_angstrom : (F, 2) by what images were off
+    aberrations : by optics group and parity
     """
 
     index: int
@@ -53,8 +60,7 @@ class SeriesOptics:
     amplitudes: Amplitudes
     level: float
     shift_angstrom: Float
-    frequency: Float
-    sums: Condensed
+    aberrations: Mapping[tuple[int, Parity], AberrationSums]
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class CtfRefinement:
     dataset: Dataset
     series: tuple[SeriesOptics, ...]
     scales: tuple[ScaleResult, ...] | None
+    aberrations: tuple[AberrationResult, ...]
 
 
 def refined_series(dataset: Dataset, usable: NDArray[np.bool_], references: References, settings: CtfSettings) -> Iterator[SeriesOptics]:
@@ -77,22 +84,29 @@ def refined_series(dataset: Dataset, usable: NDArray[np.bool_], references: Refe
 
 
 def _series(dataset: Dataset, index: int, seen: Sequence[Observed], settings: CtfSettings) -> SeriesOptics:
-    sums = beside([one.sums for one in seen])
-    result = None
+    result, sums = None, [one.sums for one in seen]
     if settings.defocus is not None:
         wavelength = wavelength_angstrom(dataset.optics[seen[0].optics].voltage_kv)
-        result = refined_defocus(sums, dataset.tilt_series[index], wavelength, settings.defocus)
-        sums = turned(sums, even=defocus_phase(result.after - result.before, sums.frequency, wavelength))
+        result = refined_defocus(beside(sums), dataset.tilt_series[index], wavelength, settings.defocus)
+        change = result.after - result.before
+        sums = [turned(one, even=defocus_phase(change, one.frequency, wavelength)) for one in sums]
+    strengths = [
+        amplitudes(turned(some, gain=np.repeat(1 / one.nuisance.scale[:, None], len(some.shell), 1)))
+        for some, one in zip(sums, seen, strict=True)
+    ]
     weight = [one.particles for one in seen]
     return SeriesOptics(
         index=index,
         particles=sum(weight),
         defocus=result,
-        amplitudes=amplitudes(turned(sums, gain=1 / seen[0].nuisance.scale[:, None] * np.ones(sums.frequency.shape[0]))),
+        amplitudes=Amplitudes(np.asarray(sum(one.found for one in strengths)), np.asarray(sum(one.expected for one in strengths))),
         level=float(np.average([one.level for one in seen], weights=weight)),
-        shift_angstrom=seen[0].nuisance.shift_angstrom,
-        frequency=sums.frequency,
-        sums=sums,
+        shift_angstrom=np.average([one.nuisance.shift_angstrom for one in seen], axis=0, weights=weight),
+        aberrations={
+            (one.optics, parity): aberration_sums(some, parity, settings.lowest_frequency)
+            for some, one in zip(sums, seen, strict=True)
+            for parity in settings.aberrations
+        },
     )
 
 
@@ -105,7 +119,27 @@ def finished(dataset: Dataset, found: Sequence[SeriesOptics], settings: CtfSetti
     refined = list(dataset.tilt_series)
     for place, one in enumerate(found):
         refined[one.index] = _refined(dataset.tilt_series[one.index], one.defocus, None if scales is None else scales[place])
-    return CtfRefinement(replace(dataset, tilt_series=tuple(refined)), tuple(found), scales)
+    aberrations = _aberrations(dataset, found)
+    optics = list(dataset.optics)
+    for result in aberrations:
+        one = optics[result.group]
+        odd = result.parity.odd
+        optics[result.group] = replace(one, odd_zernike=result.after) if odd else replace(one, even_zernike=result.after)
+    better = replace(dataset, tilt_series=tuple(refined), optics=tuple(optics))
+    return CtfRefinement(better, tuple(found), scales, aberrations)
+
+
+def _aberrations(dataset: Dataset, found: Sequence[SeriesOptics]) -> tuple[AberrationResult, ...]:
+    by_group: dict[tuple[int, Parity], list[AberrationSums]] = {}
+    for one in found:
+        for key, sums in one.aberrations.items():
+            by_group.setdefault(key, []).append(sums)
+    results = []
+    for (group, parity), parts in by_group.items():
+        optics = dataset.optics[group]
+        before = optics.odd_zernike if parity.odd else optics.even_zernike
+        results.append(refined_aberrations(group, before, parts, parity))
+    return tuple(results)
 
 
 def _refined(series: TiltSeries, defocus: DefocusResult | None, scale: ScaleResult | None) -> TiltSeries:
@@ -118,4 +152,15 @@ def _refined(series: TiltSeries, defocus: DefocusResult | None, scale: ScaleResu
             defocus_v_angstrom=np.where(kept, v, series.defocus_v_angstrom),
             astigmatism_radians=np.where(kept, angle, series.astigmatism_radians),
         )
-    return series if scale is None else replace(series, scale=scale.after)
+    if scale is None:
+        return series
+    ice = {} if scale.law is None or not scale.kept.all() else _ice(scale.law, series)
+    return replace(series, scale=scale.after, globals_={**series.globals_, **ice})
+
+
+def _ice(law: Lambert, series: TiltSeries) -> dict[str, str]:
+    """Lambert's law in RELION's words."""
+    normal = normal_of(law.inclination_radians, about_axis(series.rotation)[1])
+    values = {"rlnTomoRelativeLuminance": law.luminance, "rlnTomoRelativeIceThickness": law.thickness}
+    values |= {f"rlnTomoIceNormal{axis}": value for axis, value in zip("XYZ", normal.tolist(), strict=True)}
+    return {label: f"{value:.6f}" for label, value in values.items()}

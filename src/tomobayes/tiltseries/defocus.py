@@ -89,26 +89,43 @@ def defocus_phase(change: Float, frequency: Float, wavelength_angstrom: float) -
     return np.asarray(change @ phase_per_angstrom(frequency, wavelength_angstrom))
 
 
-def fit_defocus(sums: Condensed, start: Float, wavelength_angstrom: float, prior: DefocusPrior) -> DefocusFit:
+def fit_defocus(sums: Condensed, start: Float, wavelength_angstrom: float, prior: DefocusPrior, astigmatism: bool = True) -> DefocusFit:
     """The most probable defocus and astigmatism.
 
     Parameters
     ----------
     sums : condensed with the optics ``start`` (F, 3); all folds are added up
+    astigmatism : whether it may change
     """
+    if not astigmatism:
+        return _alone(_fit(sums, start[:, :1], wavelength_angstrom, prior), start)
+    return _fit(sums, start, wavelength_angstrom, prior)
+
+
+def _alone(found: DefocusFit, start: Float) -> DefocusFit:
+    """A fit of the defocus alone, with the astigmatism that was there."""
+    still = np.zeros((len(start), 2))
+    mean, spread = (np.append(values, [0.0, 0.0]) for values in (found.mean, found.spread))
+    return DefocusFit(np.hstack([found.value, start[:, 1:]]), np.hstack([found.error, still]), mean, spread, found.outlier)
+
+
+def _fit(sums: Condensed, start: Float, wavelength_angstrom: float, prior: DefocusPrior) -> DefocusFit:
+    """The fit of the first n of defocus and astigmatism, start (F, n)."""
+    n = start.shape[1]
     sums = _fine(sums.folds(np.ones(sums.n_folds, dtype=bool)), prior.lowest_frequency)
-    phase = phase_per_angstrom(sums.frequency, wavelength_angstrom)
-    expected = np.array([prior.defocus_angstrom, prior.astigmatism_angstrom, prior.astigmatism_angstrom])
+    phase = phase_per_angstrom(sums.frequency, wavelength_angstrom)[:n]
+    expected = np.array([prior.defocus_angstrom, prior.astigmatism_angstrom, prior.astigmatism_angstrom])[:n]
+    learned = ~np.array([prior.known[0], prior.known[1], prior.known[1]])[:n]
     value, spread = start.copy(), expected.copy()
     value[:, 0], spread[0], outlier = _searched(sums, phase[0], start[:, 0], prior)
-    precision = np.where(outlier[:, None] & np.array([True, False, False]), 1 / (50 * expected) ** 2, 1 / spread**2)
+    free = outlier[:, None] & (np.arange(n) == 0)
+    precision = np.where(free, 1 / (50 * expected) ** 2, 1 / spread**2)
     score = _posterior(sums, phase, value, start, precision)
     for _ in range(STEPS):
         slope, information = _slope_information(turned(sums, even=(value - start) @ phase), phase)
-        learned = ~np.array([prior.known[0], prior.known[1], prior.known[1]])
         if learned.any():
             spread = np.where(learned, _spread(value, slope, information, spread, expected, outlier), spread)
-            precision[:] = np.where(outlier[:, None] & np.array([True, False, False]), precision, 1 / spread**2)
+            precision = np.where(free, precision, 1 / spread**2)
             score = _posterior(sums, phase, value, start, precision)
         found = _solved(value, slope, information, precision)
         value, score, moved = _stepped(sums, phase, start, precision, value, found.value, score)
@@ -185,25 +202,26 @@ class _Solution:
 
 def _solved(value: Float, slope: Float, information: Float, precision: Float) -> _Solution:
     """The maximum of the likelihood's parabola and the prior about a mean whose own prior is flat."""
-    prior = np.einsum("fa,ab->fab", precision, np.eye(3))
+    one = np.eye(value.shape[1])
+    prior = precision[:, :, None] * one
     inverse = np.linalg.inv(information + prior)
     alone = np.einsum("fab,fb->fa", inverse, np.einsum("fab,fb->fa", information, value) + slope)
     pull = inverse @ prior
     about = prior - prior @ pull
-    of_mean = np.linalg.inv(about.sum(0) + 1e-12 * np.eye(3))
+    of_mean = np.linalg.inv(about.sum(0) + 1e-12 * one)
     mean = of_mean @ np.einsum("fab,fb->a", prior, alone)
 
     def error(pull: Float) -> Float:
         return np.asarray(np.sqrt(np.einsum("faa->fa", inverse + pull @ of_mean @ pull.swapaxes(1, 2))))
 
-    return _Solution(alone + pull @ mean, error(pull), error(pull - np.eye(3)), mean)
+    return _Solution(alone + pull @ mean, error(pull), error(pull - one), mean)
 
 
 def _spread(value: Float, slope: Float, information: Float, spread: Float, expected: Float, outlier: NDArray[np.bool_]) -> Float:
     """Most probable spread of each parameter under the likelihood's parabola, by expectation maximisation."""
     kept = ~outlier
     for _ in range(10):
-        found = _solved(value[kept], slope[kept], information[kept], np.broadcast_to(1 / spread**2, (int(kept.sum()), 3)))
+        found = _solved(value[kept], slope[kept], information[kept], np.broadcast_to(1 / spread**2, value[kept].shape))
         squares = ((found.value - found.mean) ** 2 + found.error_about_mean**2).sum(0)
         spread = np.sqrt((BELIEF_TILTS * expected**2 + squares) / (BELIEF_TILTS + kept.sum()))
     return spread

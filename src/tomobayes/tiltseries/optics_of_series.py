@@ -103,14 +103,20 @@ def _dealt(dataset: Dataset, references: References) -> NDArray[np.int64]:
 
 
 def refined_defocus(sums: Condensed, series: TiltSeries, wavelength_angstrom: float, prior: DefocusPrior) -> DefocusResult:
-    """Defocus and astigmatism of each tilt, kept where they explain particles that were held out."""
+    """Defocus of each tilt, and astigmatism where the series does better with it, kept where they explain particles that were held out."""
     before = defocus_of(series)
-
-    def change(some: Condensed) -> Change:
-        found = fit_defocus(some, before, wavelength_angstrom, prior)
-        return Change(even=defocus_phase(found.value - before, some.frequency, wavelength_angstrom))
-
-    fit, gain = fit_defocus(sums, before, wavelength_angstrom, prior), held_out(sums, change)
+    tried = [_defocus(sums, before, wavelength_angstrom, prior, astigmatism) for astigmatism in (False, True)]
+    fit, gain = max(tried, key=lambda one: float(one[1].gain.sum()))
     seen = sums.power[:, :, 0].sum((0, -1)) > 0
     kept = (pooled(gain) > 0) & seen
     return DefocusResult(before, np.where(kept[:, None], fit.value, before), fit, gain, kept)
+
+
+def _defocus(
+    sums: Condensed, before: Float, wavelength_angstrom: float, prior: DefocusPrior, astigmatism: bool
+) -> tuple[DefocusFit, HeldOut]:
+    def change(some: Condensed) -> Change:
+        found = fit_defocus(some, before, wavelength_angstrom, prior, astigmatism)
+        return Change(even=defocus_phase(found.value - before, some.frequency, wavelength_angstrom))
+
+    return fit_defocus(sums, before, wavelength_angstrom, prior, astigmatism), held_out(sums, change)

@@ -41,6 +41,13 @@ class RefineCtf(DatasetParameters, JobParameters):
     do_scale: bool = Field(False, description="Refine the strength of the signal in each tilt, as Lambert's law of the ice has it.")
     per_frame_scale: bool = Field(False, description="Refine the strength of each tilt by itself instead.")
     per_tomogram_scale: bool = Field(False, description="Let Lambert's law have a luminance of its own in each tilt series.")
+    do_even_aberrations: bool = Field(False, description="Refine symmetric aberrations of each optics group.")
+    ne: int = Field(4, ge=2, le=8, multiple_of=2, description="Highest degree of the symmetric polynomials.")
+    do_odd_aberrations: bool = Field(False, description="Refine antisymmetric aberrations (coma, trefoil) of each optics group.")
+    no: int = Field(3, ge=1, le=9, description="Highest degree of the antisymmetric polynomials, an odd number.")
+    split_by_time: PositiveInt | None = Field(
+        None, description="First split each optics group into so many, tilt series in the order of the tomogram file."
+    )
     max_dose: NonNegativeFloat | None = Field(None, description="Leave out images taken after more than this dose (e/Å²).")
     j: PositiveInt | None = Field(None, description="Threads; without it, all cores.")
 
@@ -54,9 +61,17 @@ class RefineCtf(DatasetParameters, JobParameters):
             raise ValueError("--per-frame-scale and --per-tomogram-scale exclude each other: give one of them")
         if (self.per_frame_scale or self.per_tomogram_scale) and not self.do_scale:
             raise ValueError("--per-frame-scale and --per-tomogram-scale say how to --do-scale: give that as well")
+        if self.no % 2 == 0:
+            raise ValueError(f"--no must be an odd number, not {self.no}")
         if not self.d0 < 0 < self.d1:
             raise ValueError(f"--d0 and --d1 must lie on either side of zero, not {self.d0:g} and {self.d1:g}")
         return self
+
+    @property
+    def aberration_orders(self) -> tuple[tuple[bool, int], ...]:
+        """Whether odd, and the highest degree, of the aberrations that are refined."""
+        even = ((False, self.ne),) if self.do_even_aberrations else ()
+        return (*even, (True, self.no)) if self.do_odd_aberrations else even
 
     @classmethod
     def _tasks(cls) -> tuple[str, ...]:
