@@ -17,7 +17,7 @@ from tomobayes.simulation.errors import Errors, with_errors
 from tomobayes.simulation.images import clean_images
 from tomobayes.simulation.motion import beam_induced_motion
 from tomobayes.simulation.scattering import beads
-from tomobayes.simulation.scene import scene
+from tomobayes.simulation.scene import scene, scene_like
 from tomobayes.simulation.simulation import Motion, simulate
 from tomobayes.simulation.unknowns import Unknowns, with_unknowns
 
@@ -164,6 +164,17 @@ def test_the_truth_explains_the_images_and_what_is_written_does_not(ice, density
     plain = list(clean_images(bare.truth, 0, simulation.maps))[tilt]
     in_the_images = np.linalg.norm(true - plain) / np.linalg.norm(true)
     assert in_the_images == pytest.approx(0 if "errors" in PLANTED[name] else left, abs=0.001)
+
+
+@pytest.mark.parametrize("kind", ["affine", "spline", "fourier"])
+def test_an_imitated_experiment_is_deformed_by_as_many_angstrom(ice, kind):
+    truth = with_unknowns(ice, Unknowns(deformation=kind, deformation_angstrom=20), _random())
+    rows = np.arange(4)
+    moved = []
+    for pixel in (PIXEL, PIXEL / 2):
+        bent, straight = (views_of(scene_like(one, pixel), rows).centre_px for one in (truth, ice))
+        moved.append(pixel * (bent - straight))
+    torch.testing.assert_close(moved[0], moved[1])
 
 
 def test_motion_and_deformation_of_the_truth_move_the_particles(ice):

@@ -77,7 +77,7 @@ def _first_come(candidates: Float, min_distance: float) -> Float:
 
 
 def scene_like(dataset: Dataset, pixel_size_angstrom: float | None = None, image_size: tuple[int, int] | None = None) -> Dataset:
-    """The geometry, poses, dose, defoci and motion of a given experiment, to be filled with new images.
+    """The geometry, poses, dose, defoci, deformation and motion of a given experiment, to be filled with new images.
 
     Parameters
     ----------
@@ -99,8 +99,18 @@ def _recorded_again(series: TiltSeries, pixel_size: float, image_size: tuple[int
 
     width, height = image_size or tuple(even(size) for size in series.image_size or series.tomogram_size[:2])
     x, y, z = (even(size) for size in series.tomogram_size)
+    bent = series.deformation
+    if bent is not None and bent.kind != "affine":  # displacements in pixels; those of an affine one are per pixel
+        bent = replace(bent, coefficients=ratio * bent.coefficients)
     return replace(
-        series, pixel_size_angstrom=pixel_size, tomogram_size=(x, y, z), image_size=(width, height), images=None, columns={}, globals_={}
+        series,
+        pixel_size_angstrom=pixel_size,
+        tomogram_size=(x, y, z),
+        image_size=(width, height),
+        deformation=bent,
+        images=None,
+        columns={},
+        globals_={},
     )
 
 
