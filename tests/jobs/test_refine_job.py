@@ -149,6 +149,7 @@ def test_particles_beyond_the_border_keep_their_rows(refined, project):
         ([*WORDS[1:], "--sigma-psi", "3"], "--sigma-psi needs the column rlnAnglePsiPrior"),
         ([*WORDS[1:], "--likelihood", "relion4"], "relion4 is a likelihood of pseudo-subtomograms"),
         ([*WORDS[1:], "--ref1", "sim/truth_class1.mrc"], "--ref1 and --ref2 belong together"),
+        ([*WORDS[1:], "--offset-step", "40"], "--offset-step must be at most --offset-range (32), not 40"),
         ([*WORDS[1:], "--relax-sym", "Q5"], "--relax-sym: 'Q5' is not a point group known here"),
         ([*WORDS[1:], "--sym", "C4", "--relax-sym", "C6"], "--relax-sym: --sym C4 is no subgroup of C6"),
         ([*WORDS[1:5], "--particle-diameter", "500"], "a particle of 500 Å does not fit into a box of 24 pixels"),

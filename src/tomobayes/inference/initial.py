@@ -81,7 +81,7 @@ def initial_state(
         offset_sigma=settings.offset_sigma,
         radius=min(settings.largest_radius, shell + growth(settings)),
         angular_step=min(step, settings.sigma_rotation / 2),
-        shift_step_angstrom=min(settings.pixel_size_angstrom / 2, settings.offset_range / 4),
+        shift_step_angstrom=settings.first_shift_step,
         set_aside=without,
     )
     return state if references is None else _on_image_scale(particles, parts, gather, settings, state, executor)

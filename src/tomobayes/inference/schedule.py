@@ -82,13 +82,21 @@ def next_phase(settings: Settings, history: tuple[Record, ...]) -> tuple[Phase, 
     if now.iteration >= settings.max_iterations - 1:
         return "final", False
     if now.phase == "global":
-        settled = now.moved <= 0.02 or (not gained and len(history) > 2 and now.moved >= history[-2].moved)
-        return ("local", False) if len(history) > 1 and settled else ("global", False)
+        settled = len(history) > 1 and (now.moved <= 0.02 or (not gained and len(history) > 2 and now.moved >= history[-2].moved))
+        return ("local" if _fine_enough(settings, now, settled) else "global"), False
     local = [r for r in history if r.phase == "local"]
     still = now.rotation_change < 0.5 * now.sigma_rotation and now.shift_change_angstrom < 0.5 * now.sigma_shift_angstrom
     if len(local) > 2 and not gained and (still or not any(_better(a, b) for a, b in zip(history[-3:], history[-2:], strict=False))):
         return "final", False
     return "local", False
+
+
+def _fine_enough(settings: Settings, now: Record, settled: bool) -> bool:
+    """Whether the next search may be local; where a step was asked for, not before it, unless poses are too uncertain ever to need it."""
+    if settings.auto_local_healpix_order is None:
+        return settled
+    step = next_step(now.angular_step, now.sigma_rotation)
+    return step <= 1.001 * angular_step_degrees(settings.auto_local_healpix_order) or (settled and step > 0.95 * now.angular_step)
 
 
 def _better(before: Record, after: Record) -> bool:

@@ -35,7 +35,9 @@ class Settings:
     relaxed_group : (K, 3, 3) larger one that the particle nearly has: local searches try these mates of a pose, too; None: as the maps
     mask : (n, n, n) in [0, 1], used instead of the sphere
     healpix_order : of the first global search; step 60°/2^order
+    auto_local_healpix_order : searches are local from the iteration on that asks for a step of 60°/2^order; None: once poses settle
     offset_range : largest shift tried in the first search; offset_sigma : initial width of its prior
+    offset_step : spacing of the shifts of the first search, which is halved once; None: as fine as a pixel at most
     sigma_rotation : width of the prior around the given poses; finite: searches are local from the start
     sigma_tilt : width of the prior on the tilt around rlnAngleTiltPrior (pre-oriented particles)
     sigma_psi : the same on psi around rlnAnglePsiPrior
@@ -51,7 +53,9 @@ class Settings:
     group: NDArray[np.float64]
     mask: NDArray[np.float32]
     healpix_order: int = 2
+    auto_local_healpix_order: int | None = None
     offset_range: float = 40.0
+    offset_step: float | None = None
     offset_sigma: float = 10.0
     sigma_rotation: float = math.inf
     sigma_tilt: float = math.inf
@@ -67,6 +71,11 @@ class Settings:
     def mates(self) -> NDArray[np.float64]:
         """(K, 3, 3) rotations g of the reference: of a pose A it is not known beforehand which A·g it is."""
         return self.group if self.relaxed_group is None else self.relaxed_group
+
+    @property
+    def first_shift_step(self) -> float:
+        """Å, finest spacing of the shifts of the first search."""
+        return self.offset_step / 2 if self.offset_step else min(self.pixel_size_angstrom / 2, self.offset_range / 4)
 
     @property
     def largest_radius(self) -> int:

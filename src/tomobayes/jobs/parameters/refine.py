@@ -22,7 +22,7 @@ class Refine(ImageParameters, ComputeParameters):
     free_to_change: ClassVar[frozenset[str]] = ComputeParameters.free_to_change | {"keep_iterations", "from_iteration"}
     not_recorded: ClassVar[frozenset[str]] = ComputeParameters.not_recorded | {"from_iteration"}
     may_change: ClassVar[frozenset[str]] = frozenset(
-        {"mask", "healpix_order", "offset_range", "sigma_tilt", "sigma_psi", "tau2_fudge", "max_iter"}
+        {"mask", "healpix_order", "auto_local_healpix_order", "offset_range", "sigma_tilt", "sigma_psi", "tau2_fudge", "max_iter"}
     )
 
     particle_diameter: PositiveFloat = Field(description="Diameter (Å) of the particle.")
@@ -40,7 +40,13 @@ class Refine(ImageParameters, ComputeParameters):
         None, description="Low-pass the reference to this resolution (Å) first; without it 60, or as fine as the halves' own maps agree."
     )
     healpix_order: int = Field(2, ge=0, le=5, description="Order of the first global search, a step of 60°/2^order.")
+    auto_local_healpix_order: NonNegativeInt | None = Field(
+        None, description="Search locally as soon as orientations ask for a step of 60°/2^order; without it, once they settle."
+    )
     offset_range: PositiveFloat | None = Field(None, description="Largest shift tried at first (Å); without it, 5 binned pixels.")
+    offset_step: PositiveFloat | None = Field(
+        None, description="Spacing (Å) of the shifts tried at first, which is halved once; without it, a binned pixel at most."
+    )
     offset_sigma: PositiveFloat = Field(10.0, description="Width (Å, per axis) of the first prior on shifts.")
     sigma_ang: PositiveFloat | None = Field(
         None, description="Search only around the given poses, with a prior of this width (degrees); without it, everywhere."
@@ -67,6 +73,8 @@ class Refine(ImageParameters, ComputeParameters):
             raise ValueError("--ref1 and --ref2 belong together: give both or neither")
         if self.ref is not None and self.ref1 is not None:
             raise ValueError("give one reference with --ref or two with --ref1 and --ref2, not both")
+        if self.offset_step is not None and self.offset_range is not None and self.offset_step > self.offset_range:
+            raise ValueError(f"--offset-step must be at most --offset-range ({self.offset_range:g}), not {self.offset_step:g}")
         if self.from_iteration is not None and not self.continue_:
             raise ValueError("--from-iteration goes back in a job that was run before: give --continue and its folder as well")
         return self
