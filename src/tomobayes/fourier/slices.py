@@ -18,28 +18,32 @@ from tomobayes.fourier.volume import PADDING, FourierVolume, Sums, half_extent
 __all__ = ["Accumulator", "extract_slices", "with_friedel_mates"]
 
 
-@torch.library.custom_op("tomobayes::extract", mutates_args=(), device_types="cpu")
-def _extract(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
+# Defined by hand: the first call of a `custom_op` imports PyTorch's compiler, and that alone takes more than a second.
+torch.library.define("tomobayes::extract", "(Tensor volume, Tensor rotations, Tensor points) -> Tensor")
+torch.library.define("tomobayes::insert", "(Tensor(a!) cells, Tensor values, Tensor weights, Tensor rotations, Tensor points) -> ()")
+
+
+@torch.library.impl("tomobayes::extract", "cpu")
+def _(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
     out = torch.empty((len(rotations), len(points)), dtype=volume.dtype)
     padding = rotations.numpy().dtype.type(PADDING)
     kernels.extract(volume.contiguous().numpy(), rotations.contiguous().numpy(), points.contiguous().numpy(), padding, out.numpy())
     return out
 
 
-@_extract.register_kernel("cuda")
+@torch.library.impl("tomobayes::extract", "cuda")
 def _(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
     from tomobayes.fourier import triton_kernels  # Triton is there only where PyTorch has CUDA
 
     return triton_kernels.extract(volume, rotations, points, PADDING)
 
 
-@_extract.register_fake
-def _(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
+def _unfilled(volume: Tensor, rotations: Tensor, points: Tensor) -> Tensor:
+    """An array of the shape and type that slices will have."""
     return volume.new_empty((len(rotations), len(points)))
 
 
-# Defined by hand: the first call of a `custom_op` imports PyTorch's compiler, and that alone takes more than a second.
-torch.library.define("tomobayes::insert", "(Tensor(a!) cells, Tensor values, Tensor weights, Tensor rotations, Tensor points) -> ()")
+torch.library.register_fake("tomobayes::extract", _unfilled)
 
 
 def _insert(cells: Tensor, values: Tensor, weights: Tensor, rotations: Tensor, points: Tensor) -> None:
@@ -96,7 +100,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None,
     return for_volume, for_rotations, None
 
 
-_extract.register_autograd(_backward, setup_context=_keep)
+torch.library.register_autograd("tomobayes::extract", _backward, setup_context=_keep)
 
 
 def _check_reach(points: Tensor, radius: int) -> None:
@@ -119,7 +123,7 @@ def extract_slices(volume: FourierVolume, rotations: Tensor, points: Tensor) -> 
     (O, Q) complex; differentiable in the map and in the rotations
     """
     _check_reach(points, volume.radius)
-    slices: Tensor = _extract(volume.data, rotations, points)
+    slices: Tensor = torch.ops.tomobayes.extract(volume.data, rotations, points)
     return slices
 
 
