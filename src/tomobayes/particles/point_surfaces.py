@@ -48,10 +48,12 @@ class PointSurface:
         """Tangent discs around the picked points moved onto the surface, thinned evenly; what picked points do not surround goes."""
         rough = len(self.points) * (0.7 * self.reach) ** 2
         step = float(np.clip(np.sqrt(rough / max(count, 1)), self.reach / 25, self.reach / 3))
-        on_surface = _one_per_cell(self.nearest(self._discs(step))[0], step)
-        weight = _areas(on_surface, 3 * step)
-        inside = self._surrounded(on_surface)
-        return on_surface[inside], weight[inside]
+        places, normals = self.nearest(self._discs(step))
+        kept = _one_per_cell(places, step)
+        places, normals = places[kept], normals[kept]
+        weight = _areas(places, 3 * step)
+        inside = self._surrounded(places, normals)
+        return places[inside], weight[inside]
 
     def nearest(self, points: Float) -> tuple[Float, Float]:
         """Foot points on the local fit and its normals; two rounds, the second fitted about the foot of the first."""
@@ -89,14 +91,15 @@ class PointSurface:
         inside = np.hypot(x, y) <= radius
         frames = _frames_about(self.normals)
         flat = x[inside][:, None] * frames[:, None, :, 0] + y[inside][:, None] * frames[:, None, :, 1]
-        return np.asarray(_one_per_cell((self.points[:, None] + flat).reshape(-1, 3), step))
+        places = (self.points[:, None] + flat).reshape(-1, 3)
+        return np.asarray(places[_one_per_cell(places, step)])
 
-    def _surrounded(self, places: Float) -> NDArray[np.bool_]:
+    def _surrounded(self, places: Float, normals: Float) -> NDArray[np.bool_]:
         """Whether picked points lie all around, within twice the reach."""
         from scipy.spatial import cKDTree
 
         distance, index = cKDTree(self.points).query(places, k=min(NEIGHBOURS, len(self.points)))
-        frames = _frames_about(self._fitted(places)[1])
+        frames = _frames_about(normals)
         across = (self.points[index] - places[:, None]) @ frames
         angle = np.arctan2(across[..., 1], across[..., 0])
         angle = np.sort(np.where(np.asarray(distance) <= 2 * self.reach, angle, angle[:, :1]), axis=1)
@@ -141,9 +144,10 @@ def _frames_about(normals: Float) -> Float:
     return np.stack([across, np.cross(normals, across), normals], -1)
 
 
-def _one_per_cell(points: Float, edge: float) -> Float:
-    cell = np.floor(points / edge).astype(np.int64)
-    return np.asarray(points[np.sort(np.unique(cell, axis=0, return_index=True)[1])])
+def _one_per_cell(points: Float, edge: float) -> Int:
+    """Rows of the first point in every cell of a cubic grid."""
+    cell = np.floor((points - points.min(0)) / edge).astype(np.int64)
+    return np.sort(np.unique(np.ravel_multi_index(tuple(cell.T), tuple(cell.max(0) + 1)), return_index=True)[1])
 
 
 def _areas(points: Float, radius: float) -> Float:
