@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from tomobayes.tiltseries.aligned import AlignSettings
 from tomobayes.tiltseries.motion_scales import MotionPlan
 from tomobayes.tiltseries.placement import DeformationPlan
 from tomobayes.tiltseries.references import References
-from tomobayes.tiltseries.rounds import AlignmentState, align
+from tomobayes.tiltseries.rounds import AlignmentState, align, shift
 
 __all__ = ["run"]
 
@@ -50,9 +51,16 @@ def _aligned(compared: Compared, parameters: Align, context: Context) -> Alignme
     def rebuild(now: Dataset, radius: int) -> References:
         return rebuilt_references(compared, now, parameters.sym, parameters.particle_diameter, radius, executor)
 
-    state = None
+    state, settings = None, _settings(parameters)
+    if parameters.only_shifts:
+        by: Literal["images", "particles"] = "images" if parameters.shift_only else "particles"
+        with context.log.steps("Shifting tilt images", len(given.particles)) as step:
+            state = shift(given, first, settings, by, lambda rows: step(len(rows)))
+        for sentence in round_sentences(given, state):
+            context.log.say(sentence)
+        return state
     with context.log.steps("Aligning tilt series", parameters.rounds * len(given.particles)) as step:
-        for state in align(given, first, rebuild, _settings(parameters), parameters.rounds, lambda rows: step(len(rows))):
+        for state in align(given, first, rebuild, settings, parameters.rounds, lambda rows: step(len(rows))):
             for sentence in round_sentences(given, state):
                 context.log.say(sentence)
     assert state is not None

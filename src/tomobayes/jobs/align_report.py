@@ -25,8 +25,8 @@ Float = NDArray[np.float64]
 
 SHOWN = 6
 """Tilt series whose charts are drawn."""
-TRACKS = 60
-"""Particles whose tracks are drawn."""
+TRACKS, POINTS = 40, 15
+"""How many particles' tracks are drawn, and of how many points each."""
 GRID = 9
 EDGE = 0.01
 """Share of displacements beyond the tables from which on a wider range is advised."""
@@ -124,7 +124,8 @@ def _tracks(after: Dataset, one: AlignedSeries, dose: Float) -> Iterator[Chart]:
     if longest == 0:
         return
     times = float(np.ptp(place, axis=0).max() or 1000.0) / 12 / longest
-    path = np.concatenate([place[:, None] + times * motion, np.full((len(rows), 1, 3), np.nan)], 1).reshape(-1, 3)
+    shown = np.unique(np.linspace(0, motion.shape[1] - 1, POINTS).round().astype(int))
+    path = np.concatenate([place[:, None] + times * motion[:, shown], np.full((len(rows), 1, 3), np.nan)], 1).reshape(-1, 3)
     error = format_number(float(one.uncertainty.motion.mean()), 2)
     caption = f"Tracks are {format_number(times, 2)} times as long as they are; dots: where particles begin. Mean standard error {error} Å."
     for across, up in ((0, 1), (0, 2), (1, 2)):

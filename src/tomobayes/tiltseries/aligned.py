@@ -24,7 +24,7 @@ from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
 from tomobayes.tiltseries.tables import Tables, joined_tables, table_step, tables
 
-__all__ = ["AlignSettings", "AlignedSeries", "align_series"]
+__all__ = ["AlignSettings", "AlignedSeries", "Group", "align_series", "compared_groups", "share_at_edge", "tables_of"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class AlignedSeries:
 
 
 @dataclass
-class _Group:
+class Group:
     """The images of a tilt series' particles of one optics group, cut anew where they are too many to keep, and their signal.
 
     Parameters
@@ -127,14 +127,20 @@ class _Group:
             away = displacement[self.members[part]] - self.origin[part]
             self.signal = measured_signal([one], away, self.signal.sigma2)
 
+    @property
+    def found_signal(self) -> Signal:
+        """What `learn` has learned."""
+        if self.signal is None:
+            raise RuntimeError("the signal of a group must be learned before it is used")
+        return self.signal
+
     def tables(self, reach_angstrom: float) -> Tables:
         """Of all its particles."""
-        assert self.signal is not None
         step = table_step(self.references.finest_frequency)
         found = []
         for part, one in self.portions():
-            prediction = predicted(one) * self.signal.scale(one.shell)
-            found.append(tables(one, prediction, self.signal.precision(one.shell), step, reach_angstrom, self.origin[part]))
+            prediction = predicted(one) * self.found_signal.scale(one.shell)
+            found.append(tables(one, prediction, self.found_signal.precision(one.shell), step, reach_angstrom, self.origin[part]))
         return joined_tables(found)
 
 
@@ -156,12 +162,12 @@ def align_series(
     before : the last round's result
     final : whether to find out what is to be kept; what is not, stays as given
     """
-    groups = _groups(given, now, rows, references, settings)
+    groups = compared_groups(given, now, rows, references, settings)
     series = given.tilt_series[int(given.particles.tilt_series[rows[0]])]
     wanted = settings.choice(series.dose)
     for group in groups:
         group.learn(None if before is None else before.displacement)
-    table = _tables(groups, settings.reach_angstrom)
+    table = tables_of(groups, settings.reach_angstrom)
 
     def basis(plan: MotionPlan) -> NDArray[np.float64]:
         return basis_of(plan, given.particles.centre_angstrom[rows], series.dose)
@@ -174,7 +180,7 @@ def align_series(
         fit = Fitter(placement, table, prior, wanted).fit()
         for group in groups:
             group.learn(fit.displacement)
-        table = _tables(groups, settings.reach_angstrom)
+        table = tables_of(groups, settings.reach_angstrom)
         if plan is not None and usual is not None and plan != usual:
             usual = learned_scales(plan, basis, placement, table, prior, wanted, fit)
             placement = replace(placement, basis=torch.from_numpy(basis(usual)))
@@ -190,11 +196,12 @@ def align_series(
         signal=_common(groups),
         kept=kept,
         motion=usual,
-        at_edge=_share_at_edge(table, fit),
+        at_edge=share_at_edge(table, fit),
     )
 
 
-def _groups(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[_Group]:
+def compared_groups(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:
+    """The particles of a tilt series by optics group; parameters as in `align_series`."""
     pixel = given.tilt_series[int(given.particles.tilt_series[rows[0]])].pixel_size_angstrom
     optics = given.particles.optics[rows]
     found = []
@@ -203,11 +210,11 @@ def _groups(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: R
         old, new = (views_of(dataset, rows[members]).centre_px for dataset in (given, now))
         assert old is not None and new is not None
         cut = cut_for(now, rows[members], references, settings.diameter_angstrom, settings.max_dose)
-        found.append(_Group(now, rows[members], members, references, cut, pixel * (new - old)))
+        found.append(Group(now, rows[members], members, references, cut, pixel * (new - old)))
     return found
 
 
-def _tables(groups: Sequence[_Group], reach_angstrom: float) -> Tables:
+def tables_of(groups: Sequence[Group], reach_angstrom: float) -> Tables:
     """Of all groups, in the order of the tilt series' particles."""
     table = joined_tables([group.tables(reach_angstrom) for group in groups])
     if len(groups) == 1:
@@ -224,14 +231,13 @@ def _present(deformation: Deformation | None, plan: DeformationPlan | None) -> T
     return torch.from_numpy(np.ascontiguousarray(deformation.coefficients))
 
 
-def _share_at_edge(table: Tables, fit: Fit) -> float:
+def share_at_edge(table: Tables, fit: Fit) -> float:
+    """The share of visible pairs that a fit puts farther away than their tables reach."""
     seen = table.information.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
     beyond = ((fit.displacement - table.origin_angstrom).abs() > table.reach_angstrom).any(-1)
     return float((beyond & seen).sum()) / max(1, int(seen.sum()))
 
 
-def _common(groups: Sequence[_Group]) -> Signal:
+def _common(groups: Sequence[Group]) -> Signal:
     """The signal of the largest group."""
-    signal = max(groups, key=lambda group: len(group.rows)).signal
-    assert signal is not None
-    return signal
+    return max(groups, key=lambda group: len(group.rows)).found_signal

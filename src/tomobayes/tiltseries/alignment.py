@@ -11,15 +11,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 from tomobayes.tiltseries.chain import factorised
+from tomobayes.tiltseries.descent import minimised
 from tomobayes.tiltseries.information import Prior, Uncertainty, information_chain, uncertainty
-from tomobayes.tiltseries.placement import RIGID, Placement, displacement
+from tomobayes.tiltseries.placement import RIGID, Placement, displacement, pulled_back
 from tomobayes.tiltseries.tables import Tables, look_up
 
 __all__ = ["Choice", "Fit", "Fitter", "Group", "free_parameters", "weak_prior"]
@@ -130,30 +128,23 @@ class Fitter:
         """
         weight = torch.ones(self._placement.particles, self._placement.tilts) if chosen is None else chosen.double()
         begin = torch.zeros(self._placement.size, dtype=torch.float64) if start is None else start * self._free
-        whitened = self._factor.multiply(self._placement.by_dose(begin)).numpy()
-
-        def cost(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            return self._cost(torch.from_numpy(at), weight)
-
-        enough = ENOUGH_NATS / max(1.0, abs(cost(whitened)[0]))
-        found = minimize(cost, whitened, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxcor": 20, "ftol": enough, "gtol": 0.0})
-        parameters = self._parameters(torch.from_numpy(found.x))
+        whitened = self._factor.multiply(self._placement.by_dose(begin))
+        found = minimised(lambda at: self._cost(at, weight), whitened, ENOUGH_NATS, STEPS)
+        parameters = self._parameters(found.place)
         moved = displacement(self._placement, parameters)
-        return Fit(parameters, moved, look_up(self._tables, moved)[0], int(found.nit))
+        return Fit(parameters, moved, look_up(self._tables, moved)[0], found.steps)
 
     def uncertainty(self) -> Uncertainty:
         """Standard errors of the fit to all images."""
         return uncertainty(self._placement, self._factor.inverse(), self._free)
 
-    def _cost(self, whitened: Tensor, weight: Tensor) -> tuple[float, NDArray[np.float64]]:
+    def _cost(self, whitened: Tensor, weight: Tensor) -> tuple[float, Tensor]:
         """Negative log posterior and its gradient in whitened coordinates."""
-        parameters = self._parameters(whitened).requires_grad_()
-        moved = displacement(self._placement, parameters)
-        likelihood, slope = look_up(self._tables, moved.detach())
-        (uphill,) = torch.autograd.grad(moved, parameters, slope * weight[..., None])
-        penalty, downhill = self._prior.penalty(self._placement, parameters.detach())
-        gradient = self._factor.forward(self._placement.by_dose((downhill - uphill) * self._free))
-        return penalty - float((likelihood * weight).sum()), gradient.numpy()
+        parameters = self._parameters(whitened)
+        likelihood, slope = look_up(self._tables, displacement(self._placement, parameters))
+        penalty, downhill = self._prior.penalty(self._placement, parameters)
+        downhill = (downhill - pulled_back(self._placement, parameters, slope * weight[..., None])) * self._free
+        return penalty - float((likelihood * weight).sum()), self._factor.forward(self._placement.by_dose(downhill))
 
     def _parameters(self, whitened: Tensor) -> Tensor:
         """(N,) in the order of rows; what is not free stays exactly zero."""

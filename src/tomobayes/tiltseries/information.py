@@ -85,7 +85,7 @@ def information_chain(placement: Placement, information: Tensor, prior: Prior, f
     block = _joined(
         torch.einsum("pfij,pfik->fjk", near, weighted) + torch.diag_embed(prior.tilt_precision),
         torch.einsum("pfjk,pm->fjmk", sideways, basis).flatten(1, 2),
-        walked.reshape(place.tilts, 3 * basis.shape[1], -1) + _walk(place),
+        walked.reshape(place.tilts, 3 * basis.shape[1], 3 * basis.shape[1]) + _walk(place),
     )
     with_tilt = sideways.permute(1, 0, 2, 3).flatten(1, 2)
     with_motion = torch.einsum("pfij,pm->fpijm", solid, basis).flatten(3).flatten(1, 2)
@@ -171,19 +171,19 @@ def _displaced(place: Placement, block: Tensor, border: Tensor, corner: Tensor, 
     """(P, F, 2, 2) covariance of local·tilt + axes·(position + motion) + shape·shared, each pair by itself."""
     local, basis, axes, near = place.local, place.basis, place.rotation[:, :2], _local(place)
     solid, pick = 3 * place.particles, torch.arange(place.particles)
-    by_particle = border[:, :solid].reshape(place.tilts, place.particles, 3, -1)
+    by_particle = border[:, :solid].reshape(place.tilts, place.particles, 3, place.member)
     position = corner[:solid, :solid].reshape(place.particles, 3, place.particles, 3)[pick, :, pick][:, None]
-    walked = by_particle[..., local:].reshape(place.tilts, place.particles, 3, 3, -1)
+    walked = by_particle[..., local:].reshape(place.tilts, place.particles, 3, 3, basis.shape[1])
     position_motion = torch.einsum("fpijm,pm->pfij", walked, basis)
     in_space = position + motion + position_motion + position_motion.mT
-    motion_tilt = block[:, local:, :local].reshape(place.tilts, 3, -1, local)
+    motion_tilt = block[:, local:, :local].reshape(place.tilts, 3, basis.shape[1], local)
     space_tilt = torch.einsum("pm,fimk->pfik", basis, motion_tilt) + by_particle[..., :local].transpose(0, 1)
     cross = torch.einsum("fij,pfjk,pflk->pfil", axes, space_tilt, near)
     total = torch.einsum("fij,pfjk,flk->pfil", axes, in_space, axes) + cross + cross.mT
     total = total + torch.einsum("pfij,fjk,pflk->pfil", near, block[:, :local, :local], near)
     if len(corner) == solid:
         return total
-    motion_shared = border[:, solid:, local:].reshape(place.tilts, len(corner) - solid, 3, -1)
+    motion_shared = border[:, solid:, local:].reshape(place.tilts, len(corner) - solid, 3, basis.shape[1])
     space_shared = torch.einsum("pm,fdim->pfid", basis, motion_shared) + corner[:solid, solid:].reshape(place.particles, 1, 3, -1)
     other = torch.einsum("pfij,fdj->pfid", near, border[:, solid:, :local]) + torch.einsum("fij,pfjd->pfid", axes, space_shared)
     cross = torch.einsum("pfid,pfjd->pfij", other, place.shape)

@@ -19,7 +19,7 @@ from tomobayes.tiltseries.alignment import Choice, Fit, free_parameters
 from tomobayes.tiltseries.chain import factorised
 from tomobayes.tiltseries.information import Prior, information_chain
 from tomobayes.tiltseries.motion import Kernel, motion_basis
-from tomobayes.tiltseries.placement import Placement, displacement
+from tomobayes.tiltseries.placement import Placement, pulled_back
 from tomobayes.tiltseries.tables import Tables, look_up
 
 __all__ = ["MotionPlan", "basis_of", "learned_scales"]
@@ -104,8 +104,7 @@ def _log_evidence(placement: Placement, tables: Tables, prior: Prior, choice: Ch
     """Evidence of the parabolas but for a constant, ½·bᵀH⁻¹b - ½·log det H: the prior of motion has determinant 1 whatever its scales."""
     free = free_parameters(placement, choice)
     factor = factorised(information_chain(placement, tables.information, prior, free))
-    zero = torch.zeros(placement.size, dtype=torch.float64, requires_grad=True)
-    (gradient,) = torch.autograd.grad(displacement(placement, zero), zero, pull)
-    penalty = prior.penalty(placement, zero.detach())[1]
-    whitened = factor.forward(placement.by_dose((gradient - penalty) * free))
+    zero = torch.zeros(placement.size, dtype=torch.float64)
+    uphill = pulled_back(placement, zero, pull) - prior.penalty(placement, zero)[1]
+    whitened = factor.forward(placement.by_dose(uphill * free))
     return 0.5 * float(whitened @ whitened) - factor.half_log_determinant

@@ -22,7 +22,7 @@ from tomobayes.model import Dataset, TiltSeries
 from tomobayes.model.deformation import DeformationKind, coefficient_count
 from tomobayes.tiltseries.motion import chronological_rank
 
-__all__ = ["RIGID", "DeformationPlan", "Placement", "displacement", "moved_points", "placement_of", "tait_bryan"]
+__all__ = ["RIGID", "DeformationPlan", "Placement", "displacement", "moved_points", "placement_of", "pulled_back", "tait_bryan"]
 
 RIGID = 5
 """Parameters of the rigid alignment of a tilt: three angles (radians) and two shifts (Å)."""
@@ -164,6 +164,24 @@ def displacement(placement: Placement, parameters: Tensor) -> Tensor:
     return moved + placement.shape @ shared
 
 
+def pulled_back(placement: Placement, parameters: Tensor, slope: Tensor) -> Tensor:
+    """(N,) gradient in the parameters from that in the displacements (P, F, 2): the adjoint of the derivative of `displacement`."""
+    place, gradient = placement, torch.zeros_like(parameters)
+    tilts, motion, positions, shared = place.split(gradient)
+    angles = place.split(parameters)[0][:, :3]
+    in_space = torch.einsum("fij,pfi->pfj", (tait_bryan(angles) @ place.rotation)[:, :2], slope)
+    moment = torch.einsum("pfi,pfj->fij", slope, moved_points(place, parameters)) @ place.rotation.mT
+    tilts[:, :3] = torch.einsum("afij,fij->fa", _tait_bryan_slopes(angles)[:, :, :2], moment)
+    tilts[:, 3:RIGID] = slope.sum(0)
+    positions.copy_(in_space.sum(1))
+    motion.copy_(torch.einsum("pfi,pm->fim", in_space, place.basis))
+    if place.per_tilt:
+        tilts[:, RIGID:] = torch.einsum("pfid,pfi->fd", place.shape, slope)
+    else:
+        shared.copy_(torch.einsum("pfid,pfi->d", place.shape, slope))
+    return gradient
+
+
 def moved_points(placement: Placement, parameters: Tensor) -> Tensor:
     """(P, F, 3) Å where the particles are in the specimen, from the point that rotations leave where it is."""
     _, motion, positions, _ = placement.split(parameters)
@@ -180,3 +198,21 @@ def tait_bryan(angles: Tensor) -> Tensor:
         torch.stack([-sy, sx * cy, cx * cy], -1),
     ]
     return torch.stack(rows, -2)
+
+
+def _tait_bryan_slopes(angles: Tensor) -> Tensor:
+    """(3, F, 3, 3) derivatives of `tait_bryan` with respect to φ, θ and ψ."""
+    x, y, z = (torch.zeros_like(angles) for _ in range(3))
+    x[:, 0], y[:, 1], z[:, 2] = angles.unbind(-1)
+    turns = [tait_bryan(one) for one in (z, y, x)]
+    slopes = []
+    for axis in (2, 1, 0):
+        # The derivative of a rotation about an axis: a quarter turn more, without the axis itself.
+        quarter = torch.zeros_like(angles)
+        quarter[:, 2 - axis] = torch.pi / 2
+        along = torch.zeros(3, 3, dtype=angles.dtype)
+        along[2 - axis, 2 - axis] = 1
+        parts = list(turns)
+        parts[axis] = turns[axis] @ tait_bryan(quarter) - along
+        slopes.append(parts[0] @ parts[1] @ parts[2])
+    return torch.stack(slopes)

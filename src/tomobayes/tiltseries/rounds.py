@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,9 @@ from tomobayes.model import Dataset
 from tomobayes.tiltseries.aligned import AlignedSeries, AlignSettings, align_series
 from tomobayes.tiltseries.applied import applied
 from tomobayes.tiltseries.references import References
+from tomobayes.tiltseries.shifted import shift_series
 
-__all__ = ["AlignmentState", "align"]
+__all__ = ["AlignmentState", "align", "shift"]
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,19 @@ def align(
             done(rows)
         now = applied(given, list(found.values()), settings.deformation)
         yield AlignmentState(number, dict(found), now, references)
+
+
+def shift(
+    given: Dataset,
+    references: References,
+    settings: AlignSettings,
+    by: Literal["particles", "images"],
+    done: Callable[[NDArray[np.int64]], None],
+) -> AlignmentState:
+    """Shift tilt images and change nothing else, in one round; parameters as in `align` and `shift_series`."""
+    found = {}
+    for index in np.unique(given.particles.tilt_series).tolist():
+        rows = np.flatnonzero(given.particles.tilt_series == index)
+        found[index] = shift_series(given, rows, references, settings, by)
+        done(rows)
+    return AlignmentState(1, found, applied(given, list(found.values())), references)

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tomobayes.tiltseries.comparison import Comparison, predicted
+from tomobayes.imaging.views import odd_phase_factor, transfer
+from tomobayes.tiltseries.comparison import Comparison
 from tomobayes.tiltseries.signal import Signal
 from tomobayes.tiltseries.tables import Tables, look_up
 
-__all__ = ["predicted_image", "shift_by_particles", "shift_of_image"]
+__all__ = ["add_prediction", "correlation", "peak_of", "shift_by_particles"]
 
 REFINEMENTS = 6
 
@@ -42,33 +43,35 @@ def shift_by_particles(table: Tables, chosen: Tensor) -> Tensor:
     return torch.where(chosen.any(0)[:, None], best, 0)
 
 
-def predicted_image(comparisons: Sequence[Comparison], signal: Signal, tilt: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """(height, width) what a tilt image should show of the particles in it, bright, up to the references' resolution.
+def add_prediction(canvas: NDArray[np.float32], comparison: Comparison, signal: Signal, tilt: int, chosen: Tensor) -> None:
+    """Add to a picture (height, width) what a tilt image should show of its particles, bright, up to the references' resolution.
 
     Parameters
     ----------
-    size : (width, height)
+    chosen : (P,) bool, which of the comparison's particles
     """
-    canvas = np.zeros(size[::-1], dtype=np.float32)
-    for one in comparisons:
-        seen = one.views.visible[:, tilt].nonzero()[:, 0]
-        assert one.views.centre_px is not None
-        centre = one.views.centre_px[seen, tilt]
-        corner = centre.round().long()
-        base = float(one.frequency[0].norm())
-        edge = round(1 / (base * one.views.pixel_size_angstrom))
-        samples = (one.frequency / base).round().long()
-        turn = torch.exp(-2j * math.pi / edge * ((centre - corner + edge // 2) @ samples.T.double()))
-        spectrum = torch.zeros(len(seen), edge * (edge // 2 + 1), dtype=torch.complex64)
-        image = predicted(one)[seen, tilt] * signal.scale(one.shell)[tilt] * turn.to(torch.complex64)
-        spectrum[:, (samples[:, 1] % edge) * (edge // 2 + 1) + samples[:, 0]] = image
-        # Samples with x = 0 stand for two in the half-transform: their mates must be there as well.
-        first = samples[:, 0] == 0
-        spectrum[:, (-samples[first, 1] % edge) * (edge // 2 + 1)] = image[:, first].conj()
-        boxes = torch.fft.irfft2(spectrum.reshape(-1, edge, edge // 2 + 1), (edge, edge), norm="ortho").numpy()
-        for box, (x, y) in zip(boxes, (corner - edge // 2).tolist(), strict=True):
-            _add(canvas, box, x, y)
-    return canvas
+    one = comparison
+    seen = (one.views.visible[:, tilt] & chosen).nonzero()[:, 0]
+    assert one.views.centre_px is not None
+    centre = one.views.centre_px[seen, tilt]
+    corner = centre.round().long()
+    base = float(one.frequency[0].norm())
+    edge = round(1 / (base * one.views.pixel_size_angstrom))
+    samples = (one.frequency / base).round().long()
+    turn = torch.exp(-2j * math.pi / edge * ((centre - corner + edge // 2) @ samples.T.double()))
+    image = (
+        one.slices[seen, tilt] * transfer(one.views, tilt, one.frequency)[seen] * signal.scale(one.shell)[tilt] * turn.to(torch.complex64)
+    )
+    if one.views.optics.odd_zernike:
+        image = image * odd_phase_factor(one.views, one.frequency)
+    spectrum = torch.zeros(len(seen), edge, edge // 2 + 1, dtype=torch.complex64)
+    spectrum[:, samples[:, 1] % edge, samples[:, 0]] = image
+    # Samples with x = 0 stand for two in the half-transform: their mates must be there as well.
+    first = samples[:, 0] == 0
+    spectrum[:, -samples[first, 1] % edge, 0] = image[:, first].conj()
+    boxes = torch.fft.irfft2(spectrum, (edge, edge), norm="ortho").numpy()
+    for box, (x, y) in zip(boxes, (corner - edge // 2).tolist(), strict=True):
+        _add(canvas, box, x, y)
 
 
 def _add(canvas: NDArray[np.float32], box: NDArray[np.float32], x: int, y: int) -> None:
@@ -79,15 +82,15 @@ def _add(canvas: NDArray[np.float32], box: NDArray[np.float32], x: int, y: int) 
         canvas[rows, columns] += box[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
 
 
-def shift_of_image(
+def correlation(
     image: NDArray[np.generic], prediction: NDArray[np.float32], pixel_size_angstrom: float, sigma2: Tensor, shell_width: float
 ) -> Tensor:
-    """(2,) Å (x, y) by which the image is displaced from its prediction: the highest peak of their correlation, weighted by 1/σ².
+    """(height, width) log likelihood, but for a constant, of an image displaced by (x, y) pixels from its prediction, cyclic.
 
     Parameters
     ----------
     image : (height, width) as recorded, dark particles
-    sigma2 : (S,) noise per shell; shell_width : 1/Å
+    sigma2 : (S,) variance of one real component of the noise per shell; shell_width : 1/Å
     """
     height, width = image.shape
     bright = torch.from_numpy(np.negative(image, dtype=np.float32))
@@ -95,14 +98,21 @@ def shift_of_image(
     shell = ((y[:, None] ** 2 + x**2).sqrt() / shell_width).round().long()
     weight = torch.where((shell > 0) & (shell < len(sigma2)), 1 / sigma2[shell.clamp(0, len(sigma2) - 1)], 0)
     expected = torch.fft.rfft2(torch.from_numpy(prediction))
-    agreement = torch.fft.irfft2(torch.fft.rfft2(bright - bright.mean()) * expected.conj() * weight, (height, width))
+    # The transform adds up the whole plane, the likelihood half of it.
+    agreement: Tensor = 0.5 * torch.fft.irfft2(torch.fft.rfft2(bright - bright.mean()) * expected.conj() * weight, (height, width))
+    return agreement
+
+
+def peak_of(agreement: Tensor) -> Tensor:
+    """(2,) pixels (x, y) of the highest point of a cyclic map (height, width), to a part of a pixel."""
+    height, width = agreement.shape
     row, column = divmod(int(agreement.argmax()), width)
     peak = [
         column + _vertex([float(agreement[row, (column + step) % width]) for step in (-1, 0, 1)]),
         row + _vertex([float(agreement[(row + step) % height, column]) for step in (-1, 0, 1)]),
     ]
     wrapped = [place - edge if place > edge / 2 else place for place, edge in zip(peak, (width, height), strict=True)]
-    return pixel_size_angstrom * torch.tensor(wrapped, dtype=torch.float64)
+    return torch.tensor(wrapped, dtype=torch.float64)
 
 
 def _vertex(values: Sequence[float]) -> float:

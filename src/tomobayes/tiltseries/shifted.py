@@ -1,0 +1,121 @@
+"""One tilt series with only its images shifted, and only where that raises the likelihood of particles held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tomobayes.model import Dataset, TiltSeries
+from tomobayes.tiltseries.aligned import AlignedSeries, AlignSettings, Group, compared_groups, share_at_edge, tables_of
+from tomobayes.tiltseries.alignment import Fitter, weak_prior
+from tomobayes.tiltseries.keeping import Kept
+from tomobayes.tiltseries.placement import RIGID, placement_of
+from tomobayes.tiltseries.references import References
+from tomobayes.tiltseries.shifts import add_prediction, correlation, peak_of, shift_by_particles
+from tomobayes.tiltseries.tables import Tables, look_up
+
+__all__ = ["shift_series"]
+
+PICTURES_BYTES = 1e9
+"""Memory for predicted images."""
+
+
+def shift_series(
+    given: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings, by: Literal["particles", "images"]
+) -> AlignedSeries:
+    """Shift the tilt images of one tilt series.
+
+    Every other particle is held out from a shift that the rest finds, and a tilt is shifted if its log likelihood gains by that.
+
+    Parameters
+    ----------
+    rows : (P,) the particles of the tilt series
+    by : what is correlated with its prediction: boxes of particles, within the reach of their tables, or whole images, however far
+    """
+    index = int(given.particles.tilt_series[rows[0]])
+    series = given.tilt_series[index]
+    groups = _learned(given, given, rows, references, settings)
+    if by == "images":
+        shift, gain = _by_images(series, groups)
+        shifted = replace(series, shift_angstrom=series.shift_angstrom + torch.where((gain > 0)[:, None], shift, 0).numpy())
+        now = replace(given, tilt_series=(*given.tilt_series[:index], shifted, *given.tilt_series[index + 1 :]))
+        groups = _learned(given, now, rows, references, settings)
+        table = tables_of(groups, settings.reach_angstrom)
+    else:
+        table = tables_of(groups, settings.reach_angstrom)
+        shift, gain = _by_particles(table)
+    wanted = settings.choice(series.dose)
+    choice = replace(wanted.nothing, tilts=wanted.tilts & (gain > 0), shifts=True)
+    placement = placement_of(given, rows)
+    start = torch.zeros(placement.size, dtype=torch.float64)
+    placement.split(start)[0][:, 3:RIGID] = shift
+    fitter = Fitter(placement, table, weak_prior(placement), choice)
+    fit = fitter.fit(start=start)
+    return AlignedSeries(
+        rows=rows,
+        placement=placement,
+        parameters=fit.parameters,
+        displacement=fit.displacement,
+        uncertainty=fitter.uncertainty(),
+        signal=groups[0].found_signal,
+        kept=Kept(choice, gain.clamp_min(0), {}),
+        at_edge=share_at_edge(table, fit),
+    )
+
+
+def _learned(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:
+    groups = compared_groups(given, now, rows, references, settings)
+    for group in groups:
+        group.learn(None)
+    return groups
+
+
+def _by_particles(table: Tables) -> tuple[Tensor, Tensor]:
+    """Shifts (F, 2) Å and held-out gains (F,) from the tables of particles."""
+    seen = table.information.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    even = (torch.arange(len(seen)) % 2 == 0)[:, None]
+    before = look_up(table, torch.zeros(*seen.shape, 2, dtype=torch.float64))[0]
+    gain = torch.zeros(seen.shape[1], dtype=torch.float64)
+    for half in (even, ~even):
+        found = shift_by_particles(table, seen & half)
+        gain += ((look_up(table, found.expand(*seen.shape, 2))[0] - before) * (seen & ~half)).sum(0)
+    return shift_by_particles(table, seen), gain
+
+
+def _by_images(series: TiltSeries, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
+    """Shifts (F, 2) Å and held-out gains (F,) from whole images."""
+    assert series.images is not None and series.image_size is not None
+    width, height = series.image_size
+    at_once = max(1, int(PICTURES_BYTES / (8 * width * height)))
+    shift, gain = torch.zeros(series.n_tilts, 2, dtype=torch.float64), torch.zeros(series.n_tilts, dtype=torch.float64)
+    for first in range(0, series.n_tilts, at_once):
+        tilts = range(first, min(first + at_once, series.n_tilts))
+        pictures = np.zeros((len(tilts), 2, height, width), dtype=np.float32)
+        for group in groups:
+            for part, one in group.portions():
+                for place, tilt in enumerate(tilts):
+                    for half in (0, 1):
+                        chosen = torch.from_numpy(group.members[part] % 2 == half)
+                        add_prediction(pictures[place, half], one, group.found_signal, tilt, chosen)
+        for place, tilt in enumerate(tilts):
+            shift[tilt], gain[tilt] = _compared(series, tilt, pictures[place], groups[0])
+    return shift, gain
+
+
+def _compared(series: TiltSeries, tilt: int, pictures: NDArray[np.float32], group: Group) -> tuple[Tensor, float]:
+    """The shift of a tilt (2,) Å, and what the shift that either half of the particles finds gains on the other half."""
+    assert series.images is not None
+    pixel = series.pixel_size_angstrom
+    sigma2, width = group.found_signal.sigma2[tilt], 1 / (group.cut.edge * pixel)
+    halves = [correlation(np.asarray(series.images.read(tilt)), picture, pixel, sigma2, width) for picture in pictures]
+    gain = 0.0
+    for one, other in (halves, halves[::-1]):
+        x, y = peak_of(one).round().long().tolist()
+        gain += float(other[y, x] - other[0, 0])
+    return pixel * peak_of(halves[0] + halves[1]), gain
