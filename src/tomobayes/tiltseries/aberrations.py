@@ -1,12 +1,13 @@
 """Aberrations that all images of an optics group share: Zernike polynomials, symmetric ones in the CTF's argument, antisymmetric ones
 in the phase of the signal.
 
-Both are fitted by Newton's method to condensed sums, added up over tilts. A shift of a tilt looks much like coma, so antisymmetric
-ones are fitted together with a shift of every tilt.
+Both are fitted by Newton's method to condensed sums, added up over tilts. Coma looks much like a shift, and where images are its part
+of a shift has been taken for one: antisymmetric polynomials are fitted as what is left of them when the shift nearest to them is off.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,14 +17,12 @@ from numpy.typing import NDArray
 
 from tomobayes.optics.aberrations import even_indices, odd_indices, zernike
 from tomobayes.tiltseries.condensed import Condensed, turned
-from tomobayes.tiltseries.nuisance import SHIFT_ANGSTROM
 
 __all__ = [
     "AberrationResult",
-    "AberrationSums",
     "Aberrations",
     "Parity",
-    "aberration_sums",
+    "added_up",
     "basis_of",
     "fit_aberrations",
     "refined_aberrations",
@@ -43,6 +42,10 @@ class Parity:
     odd: bool
     order: int
 
+    def __post_init__(self) -> None:
+        if self.order < (3 if self.odd else 2):
+            raise ValueError(f"degree {self.order} leaves nothing to fit")
+
     @property
     def indices(self) -> list[tuple[int, int]]:
         """(n, m) of all polynomials up to the degree, in RELION's order."""
@@ -51,20 +54,6 @@ class Parity:
         while of(len(found))[0] <= self.order:
             found.append(of(len(found)))
         return found
-
-
-@dataclass(frozen=True)
-class AberrationSums:
-    """What one tilt series says of aberrations, apart for K folds, added up over its tilts.
-
-    Parameters
-    ----------
-    sums : as of one tilt
-    taken : (K, N, N) information on odd polynomials that shifts of the tilts take away; zero for even ones
-    """
-
-    sums: Condensed
-    taken: Float
 
 
 @dataclass(frozen=True)
@@ -103,7 +92,7 @@ class AberrationResult:
     after: tuple[float, ...]
     found: Aberrations
     gain: float
-    sums: tuple[AberrationSums, ...]
+    sums: tuple[Condensed, ...]
 
     @property
     def kept(self) -> bool:
@@ -117,58 +106,61 @@ def basis_of(frequency: Float, parity: Parity) -> Float:
     return np.stack([zernike(n, m, x, y).numpy() for n, m in parity.indices])
 
 
-def aberration_sums(sums: Condensed, parity: Parity, lowest_frequency: float) -> AberrationSums:
-    """Add up the tilts of a series, with its own defoci, shifts and scales allowed for."""
+def added_up(sums: Condensed, lowest_frequency: float) -> Condensed:
+    """The tilts of a series as one, with their own defoci, shifts and scales allowed for; finer than a frequency only."""
     kept = np.linalg.norm(sums.frequency, axis=1) >= lowest_frequency
-    sums = Condensed(sums.frequency[kept], sums.shell[kept], sums.agreement[..., kept], sums.power[..., kept])
-    basis = basis_of(sums.frequency, parity)
-    taken = np.zeros((sums.n_folds, len(basis), len(basis)))
-    if parity.odd:
-        wave = -2 * np.pi * sums.frequency.T
-        for fold, power in enumerate(sums.power[:, :, 0].astype(np.float64)):
-            within = np.einsum("fj,aj,bj->fab", power, wave, wave, optimize=True) + np.eye(2) / SHIFT_ANGSTROM**2 / sums.n_folds
-            across = np.einsum("fj,aj,bj->fab", power, wave, basis, optimize=True)
-            taken[fold] = np.einsum("fab,fac->bc", across, np.linalg.solve(within, across), optimize=True)
-    added = Condensed(sums.frequency, sums.shell, sums.agreement.sum(1, keepdims=True), sums.power.sum(1, keepdims=True))
-    return AberrationSums(added, taken)
+    agreement, power = (values[..., kept].sum(1, keepdims=True) for values in (sums.agreement, sums.power))
+    return Condensed(sums.frequency[kept], sums.shell[kept], agreement, power)
 
 
-def fit_aberrations(found: Sequence[AberrationSums], parity: Parity, folds: NDArray[np.bool_]) -> Aberrations:
+def fit_aberrations(found: Sequence[Condensed], parity: Parity, folds: NDArray[np.bool_]) -> Aberrations:
     """The most likely change of an optics group's coefficients.
 
     Parameters
     ----------
-    found : of all its tilt series
+    found : of all its tilt series, `added_up`
     folds : (K,) which folds to use
     """
-    whole = [one.sums.folds(folds) for one in found]
-    basis = [basis_of(one.frequency, parity) for one in whole]
+    whole = [one.folds(folds) for one in found]
+    polynomials = [basis_of(one.frequency, parity) for one in whole]
+    mixing = _mixing(whole, polynomials, parity)
+    basis = [mixing @ one for one in polynomials]
     width = np.max([np.abs(one).max(1) for one in basis], 0)
-    taken = sum(one.taken[folds].sum(0) for one in found) / np.outer(width, width)
     prior = np.eye(len(width)) / CERTAIN_RADIANS**2
-    value = np.zeros(len(width))
-    score, information = -np.inf, prior
-    step = np.zeros_like(value)
+    value, step = np.zeros(len(width)), np.zeros(len(width))
+    score, information = -math.inf, prior
     for _ in range(STEPS):
-        parts = [_at(sums, (value + step) / width @ one, one / width[:, None], parity) for sums, one in zip(whole, basis, strict=True)]
         tried = value + step
-        after = sum(part[0] for part in parts) + 0.5 * tried @ (taken - prior) @ tried
+        parts = [_at(sums, tried / width @ one, one / width[:, None], parity) for sums, one in zip(whole, basis, strict=True)]
+        after = sum(part[0] for part in parts) - 0.5 * float(tried @ prior @ tried)
         if after < score:
             step = 0.5 * step
             continue
         value, score = tried, after
-        slope = sum(part[1] for part in parts) + (taken - prior) @ value
-        information = sum(part[2] for part in parts) - taken + prior
+        slope = sum(part[1] for part in parts) - prior @ value
+        information = prior + np.sum([part[2] for part in parts], axis=0)
         step = np.linalg.solve(information, slope)
         if float(slope @ step) < 1e-4:
             break
-    covariance = np.linalg.inv(information)
-    return Aberrations(value / width, covariance / np.outer(width, width))
+    to_coefficients = mixing.T / width
+    return Aberrations(to_coefficients @ value, to_coefficients @ np.linalg.inv(information) @ to_coefficients.T)
 
 
-def refined_aberrations(group: int, before: tuple[float, ...], found: Sequence[AberrationSums], parity: Parity) -> AberrationResult:
+def _mixing(whole: Sequence[Condensed], polynomials: Sequence[Float], parity: Parity) -> Float:
+    """(M, N) which combinations of the N polynomials are fitted: all, or odd ones of degree three and more without their shifts."""
+    count = len(polynomials[0])
+    if not parity.odd:
+        return np.eye(count)
+    weight = [one.power[0, 0, 0].astype(np.float64) for one in whole]
+    overlap = sum((one[:2] * w) @ one.T for one, w in zip(polynomials, weight, strict=True))
+    mixing: Float = np.eye(count)[2:]
+    mixing[:, :2] = -np.linalg.solve(overlap[:, :2], overlap[:, 2:]).T
+    return mixing
+
+
+def refined_aberrations(group: int, before: tuple[float, ...], found: Sequence[Condensed], parity: Parity) -> AberrationResult:
     """The change of a group's aberrations, added to those it has where it explains particles that were held out from it."""
-    number = np.arange(found[0].sums.n_folds)
+    number = np.arange(found[0].n_folds)
     gain = sum(_gain(found, fit_aberrations(found, parity, number != fold), parity, number == fold) for fold in number)
     change = fit_aberrations(found, parity, number >= 0)
     after = before
@@ -179,13 +171,12 @@ def refined_aberrations(group: int, before: tuple[float, ...], found: Sequence[A
     return AberrationResult(group, parity, before, after, change, gain, tuple(found))
 
 
-def _gain(found: Sequence[AberrationSums], change: Aberrations, parity: Parity, folds: NDArray[np.bool_]) -> float:
+def _gain(found: Sequence[Condensed], change: Aberrations, parity: Parity, folds: NDArray[np.bool_]) -> float:
     total = 0.0
     for one in found:
-        test, basis = one.sums.folds(folds), basis_of(one.sums.frequency, parity)
+        test, basis = one.folds(folds), basis_of(one.frequency, parity)
         phase = change.coefficients @ basis
         total += _at(test, phase, basis, parity)[0] - _at(test, 0 * phase, basis, parity)[0]
-        total += 0.5 * float(change.coefficients @ one.taken[folds].sum(0) @ change.coefficients)
     return total
 
 

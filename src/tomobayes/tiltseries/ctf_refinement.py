@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.optics import wavelength_angstrom
-from tomobayes.tiltseries.aberrations import AberrationResult, AberrationSums, Parity, aberration_sums, refined_aberrations
-from tomobayes.tiltseries.condensed import beside, turned
+from tomobayes.tiltseries.aberrations import AberrationResult, Parity, added_up, refined_aberrations
+from tomobayes.tiltseries.condensed import Condensed, beside, turned
 from tomobayes.tiltseries.defocus import DefocusPrior, defocus_phase, with_defocus
 from tomobayes.tiltseries.lambert import Lambert, about_axis, normal_of
 from tomobayes.tiltseries.optics_of_series import DefocusResult, Observed, observe, refined_defocus
@@ -60,7 +60,7 @@ class SeriesOptics:
     amplitudes: Amplitudes
     level: float
     shift_angstrom: Float
-    aberrations: Mapping[tuple[int, Parity], AberrationSums]
+    aberrations: Mapping[tuple[int, Parity], Condensed]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def refined_series(dataset: Dataset, usable: NDArray[np.bool_], references: Refe
     for index in np.unique(table.tilt_series[usable]).tolist():
         mine = np.flatnonzero(usable & (table.tilt_series == index))
         groups = [mine[table.optics[mine] == optics] for optics in np.unique(table.optics[mine])]
-        seen = [observe(dataset, rows, references, settings.diameter_angstrom, settings.max_dose) for rows in groups]
+        seen = [observe(dataset, rows, references, settings.diameter_angstrom, settings.max_dose, settings.defocus) for rows in groups]
         yield _series(dataset, index, seen, settings)
 
 
@@ -103,7 +103,7 @@ def _series(dataset: Dataset, index: int, seen: Sequence[Observed], settings: Ct
         level=float(np.average([one.level for one in seen], weights=weight)),
         shift_angstrom=np.average([one.nuisance.shift_angstrom for one in seen], axis=0, weights=weight),
         aberrations={
-            (one.optics, parity): aberration_sums(some, parity, settings.lowest_frequency)
+            (one.optics, parity): added_up(some, settings.lowest_frequency)
             for some, one in zip(sums, seen, strict=True)
             for parity in settings.aberrations
         },
@@ -122,15 +122,15 @@ def finished(dataset: Dataset, found: Sequence[SeriesOptics], settings: CtfSetti
     aberrations = _aberrations(dataset, found)
     optics = list(dataset.optics)
     for result in aberrations:
-        one = optics[result.group]
+        group = optics[result.group]
         odd = result.parity.odd
-        optics[result.group] = replace(one, odd_zernike=result.after) if odd else replace(one, even_zernike=result.after)
+        optics[result.group] = replace(group, odd_zernike=result.after) if odd else replace(group, even_zernike=result.after)
     better = replace(dataset, tilt_series=tuple(refined), optics=tuple(optics))
     return CtfRefinement(better, tuple(found), scales, aberrations)
 
 
 def _aberrations(dataset: Dataset, found: Sequence[SeriesOptics]) -> tuple[AberrationResult, ...]:
-    by_group: dict[tuple[int, Parity], list[AberrationSums]] = {}
+    by_group: dict[tuple[int, Parity], list[Condensed]] = {}
     for one in found:
         for key, sums in one.aberrations.items():
             by_group.setdefault(key, []).append(sums)

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from tomobayes.model import TiltSeries
 from tomobayes.tiltseries.condensed import Condensed, likelihood, turned
 
-__all__ = ["DefocusFit", "DefocusPrior", "defocus_of", "defocus_phase", "fit_defocus", "phase_per_angstrom", "with_defocus"]
+__all__ = [
+    "DefocusFit",
+    "DefocusPrior",
+    "defocus_of",
+    "defocus_phase",
+    "fit_defocus",
+    "phase_per_angstrom",
+    "searched_changes",
+    "with_defocus",
+]
 
 Float = NDArray[np.float64]
 
@@ -142,9 +151,7 @@ def _fine(sums: Condensed, lowest: float) -> Condensed:
 def _searched(sums: Condensed, phase: Float, start: Float, prior: DefocusPrior) -> tuple[Float, float, NDArray[np.bool_]]:
     """Most probable defocus of each tilt in the range, the spread, and which tilts are outliers; the mean is learned on the way."""
     low, high = prior.range_angstrom
-    step = min(60.0, 0.3 / max(float(phase.max()), 1e-9))
-    change = np.linspace(low, high, 2 * math.ceil((high - low) / step / 2) + 1)
-    change = np.append(change[np.abs(change) > 1e-6 * step], 0.0)
+    change = searched_changes(prior, phase)
     table = _range_likelihood(sums, phase, change)
     values = start[:, None] + change
     spread, mean = prior.defocus_angstrom, float(start.mean() + change[table.sum(0).argmax()])
@@ -162,6 +169,14 @@ def _searched(sums: Condensed, phase: Float, start: Float, prior: DefocusPrior) 
     outlier = belongs.sum(1) < 0.5
     best = np.where(outlier, (table + either).argmax(1), (table + inside).argmax(1))
     return start + change[best], spread, outlier
+
+
+def searched_changes(prior: DefocusPrior, phase: Float) -> Float:
+    """(Z,) changes of defocus over the range, close enough for radians per Å (J,); none at all is one of them."""
+    low, high = prior.range_angstrom
+    step = min(60.0, 0.3 / max(float(phase.max()), 1e-9))
+    change = np.linspace(low, high, math.ceil((high - low) / step) + 1)
+    return np.append(change[np.abs(change) > 1e-6 * step], 0.0)
 
 
 def _range_likelihood(sums: Condensed, phase: Float, change: Float) -> Float:

@@ -24,6 +24,7 @@ REACH = 4
 GAIN_NATS = 10.0
 """Strength of the belief that all shells, and all tilts, have the same gain."""
 ROUNDS = 3
+DECISIVE_NATS = 15.0
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,38 @@ def shift_phase(shift_angstrom: Float, frequency: Float) -> Float:
     return np.asarray(-2 * np.pi * shift_angstrom @ frequency.T)
 
 
-def nuisance(sums: Condensed) -> Nuisance:
-    """The corrections that agree best with the sums, all folds together."""
+def nuisance(sums: Condensed, phase: Float | None = None, change: Float | None = None) -> Nuisance:
+    """The corrections that agree best with the sums, all folds together.
+
+    Parameters
+    ----------
+    phase : (J,) radians per Å of defocus; change : (Z,) common changes of defocus under which the corrections may be judged. Where one
+        is more likely than none by `DECISIVE_NATS`, whatever gain each shell has, it is taken: by the wrong defocus, shells look empty
+    """
     whole = sums.folds(np.ones(sums.n_folds, dtype=bool))
     shift = _shifts(whole.agreement[0, :, 0], whole.frequency)
     placed = turned(whole, odd=shift_phase(shift, whole.frequency))
+    common = 0.0 if phase is None or change is None else _common_change(placed, phase, change)
+    if phase is not None and common != 0:
+        whole = turned(whole, even=common * phase)
+        shift = _shifts(whole.agreement[0, :, 0], whole.frequency)
+        placed = turned(whole, odd=shift_phase(shift, whole.frequency))
     gain, scale = _gains(placed)
     return Nuisance(shift, gain, scale)
+
+
+def _common_change(sums: Condensed, phase: Float, change: Float) -> float:
+    """The change of defocus that all tilts would be most likely with, if it is decidedly more likely than none."""
+    s, c = sums.agreement[0].real.sum(0, dtype=np.float64)
+    ss, sc, cc = sums.power[0].sum(0, dtype=np.float64)
+    score = []
+    for one in np.append(change, 0.0):
+        cos, sin = np.cos(one * phase), np.sin(one * phase)
+        found = np.bincount(sums.shell, s * cos + c * sin)
+        expected = np.bincount(sums.shell, ss * cos**2 + 2 * sc * sin * cos + cc * sin**2)
+        score.append(float((found.clip(0, None) ** 2 / (2 * expected + 1e-30)).sum()))
+    best = int(np.argmax(score))
+    return float(change[best]) if score[best] > score[-1] + DECISIVE_NATS else 0.0
 
 
 def allowing(sums: Condensed, known: Nuisance) -> Condensed:

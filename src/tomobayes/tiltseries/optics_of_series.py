@@ -8,9 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomobayes.model import Dataset, TiltSeries
+from tomobayes.optics import wavelength_angstrom
 from tomobayes.tiltseries.comparison import SAMPLE, Comparison, Cut, calibrate, compare, cut_for, portioned
 from tomobayes.tiltseries.condensed import Condensed, condense, together
-from tomobayes.tiltseries.defocus import DefocusFit, DefocusPrior, defocus_of, defocus_phase, fit_defocus
+from tomobayes.tiltseries.defocus import (
+    DefocusFit,
+    DefocusPrior,
+    defocus_of,
+    defocus_phase,
+    fit_defocus,
+    phase_per_angstrom,
+    searched_changes,
+)
 from tomobayes.tiltseries.held_out import Change, HeldOut, held_out, pooled
 from tomobayes.tiltseries.nuisance import Nuisance, allowing, nuisance
 from tomobayes.tiltseries.own_noise import own_share, without_own_noise
@@ -63,9 +72,19 @@ class DefocusResult:
 
 
 def observe(
-    dataset: Dataset, rows: NDArray[np.int64], references: References, diameter_angstrom: float, max_dose: float | None
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    references: References,
+    diameter_angstrom: float,
+    max_dose: float | None,
+    prior: DefocusPrior | None = None,
 ) -> Observed:
-    """Look at every pixel of some particles of one tilt series and optics group, once."""
+    """Look at every pixel of some particles of one tilt series and optics group, once.
+
+    Parameters
+    ----------
+    prior : of defoci that may be wrong altogether, None where they are not in question
+    """
     cut = cut_for(dataset, rows, references, diameter_angstrom, max_dose)
     first = compare(dataset, rows[:SAMPLE], references, cut)
     calibration, own = calibrate([first]), np.zeros(int(first.shell.max()) + 1)
@@ -79,7 +98,9 @@ def observe(
     for portion in portioned(rest, tilts, samples) if len(rest) else []:
         parts.append(condense(compare(dataset, portion, references, cut), calibration, own, fold[portion], FOLDS))
     sums = together(parts)
-    known = nuisance(sums)
+    optics = dataset.optics[int(dataset.particles.optics[rows[0]])]
+    phase = phase_per_angstrom(sums.frequency, wavelength_angstrom(optics.voltage_kv))[0]
+    known = nuisance(sums) if prior is None else nuisance(sums, phase, searched_changes(prior, phase))
     power = np.bincount(sums.shell, sums.power[:, :, 0].sum((0, 1)))
     level = float(np.average(calibration.amplitude.numpy(), weights=power + 1e-30))
     table = dataset.particles
