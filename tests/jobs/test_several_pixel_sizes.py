@@ -48,6 +48,7 @@ def test_refines_to_one_map(mixed):
     found = read_dataset(mixed)
     assert [series.pixel_size_angstrom for series in found.tilt_series] == [16, 12] and len(found.optics) == 2
     assert {optics.voltage_kv for optics in found.optics} == {300, 200}
+    assert main(["info", "--i", str(mixed)]) == 0
     words = ["--ref", "coarse/truth_class1.mrc", "--particle-diameter", "250", "--sigma-ang", "4", "--offset-range", "16"]
     assert main(["refine", "--i", str(mixed), *words, "--ini-high", "60", "--max-iter", "3", "--j", "1", "--o", "ref"]) == 0
     map_ = read_map("ref/run_class001.mrc")
