@@ -87,9 +87,9 @@ def _remembered(words: Sequence[str]) -> Sequence[Dict]:
         return ()
     from tomobayes.project import read_record
 
-    parameters = read_record(Path(folder)).parameters
-    options = {name.replace("_", "-"): value for name, value in parameters.items()}
-    return [Dict(options, use_commands_as_keys=False, source="job.toml")]
+    record = read_record(Path(folder))
+    options = {name.replace("_", "-"): value for name, value in record.parameters.items()}
+    return [Dict({record.verb: options}, source="job.toml")]  # by verb, because options like --mask are names of verbs, too
 
 
 def _value_of(option: str, words: Sequence[str]) -> str | None:

@@ -151,3 +151,9 @@ def test_every_option_is_explained_and_every_switch_is_off_unless_given(paramete
         assert field.default is not True
     if issubclass(parameters, JobParameters):
         assert parameters.folder
+
+
+def test_continue_remembers_options_that_are_named_like_verbs(halves):
+    assert main([*SPHERE, "--o", "mask.mrc"]) == 0
+    assert main(["postprocess", "--half1", "half1.mrc", "--half2", "half2.mrc", "--mask", "mask.mrc", "--o", "post"]) == 0
+    assert main(["postprocess", "--o", "post", "--continue"]) == 0

@@ -13,6 +13,7 @@ from tomobayes.jobs.parameters import (
     Align,
     CleanLattice,
     ClusterSubmit,
+    Cycle,
     Dedupe,
     ExpandSymmetry,
     Extract,
@@ -25,8 +26,8 @@ from tomobayes.jobs.parameters import (
     Postprocess,
     Reconstruct,
     Refine,
-    SampleSurface,
     RefineCtf,
+    SampleSurface,
     Select,
     Simulate,
     SplitHalves,
@@ -38,6 +39,7 @@ __all__ = [
     "align",
     "clean_lattice",
     "cluster_submit",
+    "cycle",
     "dedupe",
     "expand_symmetry",
     "extract",
@@ -60,6 +62,11 @@ __all__ = [
 def align(parameters: Align) -> Path:
     """Align tilt images with their particles: angles, shifts, positions, deformation and motion."""
     return _run("align", parameters)
+
+
+def cycle(parameters: Cycle) -> Path:
+    """Refine poses, optics and geometry in turn until the map improves no more."""
+    return _run("cycle", parameters)
 
 
 def extract(parameters: Extract) -> Path:
@@ -164,6 +171,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Refine: refine,
     RefineCtf: refine_ctf,
     Align: align,
+    Cycle: cycle,
     Mask: mask,
     Postprocess: postprocess,
     LocalResolution: local_resolution,

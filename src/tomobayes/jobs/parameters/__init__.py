@@ -7,6 +7,7 @@ from tomobayes.jobs.parameters.clean_lattice import CleanLattice
 from tomobayes.jobs.parameters.cluster_submit import ClusterSubmit
 from tomobayes.jobs.parameters.compute import ComputeParameters
 from tomobayes.jobs.parameters.curation import Dedupe, Select, SplitHalves
+from tomobayes.jobs.parameters.cycle import Cycle
 from tomobayes.jobs.parameters.extract import Extract
 from tomobayes.jobs.parameters.half_maps import HalfMapParameters
 from tomobayes.jobs.parameters.images import ImageParameters
@@ -26,6 +27,7 @@ __all__ = [
     "CleanLattice",
     "ClusterSubmit",
     "ComputeParameters",
+    "Cycle",
     "Dedupe",
     "ExpandSymmetry",
     "Extract",
