@@ -71,6 +71,17 @@ def test_members_stay_and_strangers_go(kind):
     assert ((weight >= 0) & (weight <= 1)).all()
 
 
+def test_a_neighbour_at_its_place_must_be_turned_as_usual():
+    centres, rotation = sheet()
+    odd = np.arange(len(centres)) % 17 == 8
+    rotation = np.where(odd[:, None, None], rotation @ Rotation.from_euler("z", 45, degrees=True).as_matrix(), rotation)
+    pairs, position, turn, lattice = examined(centres, rotation)
+    near = (pairs.distance_angstrom < 1.5 * lattice.spacing_angstrom) & ~odd[pairs.first]
+    fits = fits_lattice(lattice, position, turn, point_group("C1"), 18, 20)
+    assert not fits[near & odd[pairs.second]].any()
+    assert fits[near & ~odd[pairs.second]].mean() > 0.98
+
+
 def test_two_strangers_do_not_hold_each_other_up():
     centres, rotation = sheet()
     frame = rotation[0]
