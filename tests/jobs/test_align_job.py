@@ -1,0 +1,98 @@
+"""``align``: tilt series, particles and motion for the next job and for RELION, and a page about them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tomobayes as tb
+from tomobayes.cli import main
+from tomobayes.formats.relion import read_dataset, read_optimisation_set
+from tomobayes.imaging.views import views_of
+
+TRUE = ["--i", "sim", "--p", "sim/particles_truth.star", "--j", "1"]
+
+
+@pytest.fixture
+def start(tiny) -> Path:
+    """Half-maps of true poses, and shifts of the first tilt series 9 Å off."""
+    assert main(["reconstruct", *TRUE, "--box", "24", "--particle-diameter", "250", "--o", "rec"]) == 0
+    path = Path("sim/tilt_series/TS_01.star")
+    dataset = read_dataset("rec")
+    label = [line.split()[0] for line in path.read_text().splitlines() if line.startswith("_rln")].index("_rlnTomoYShiftAngst")
+    lines = []
+    for line in path.read_text().splitlines():
+        cells = line.split()
+        if len(cells) > label and not line.startswith(("_", "#", "data_", "loop_")):
+            cells[label] = f"{float(cells[label]) + 9:.4f}"
+            line = " ".join(cells)
+        lines.append(line)
+    path.write_text("\n".join(lines) + "\n")
+    assert not np.allclose(read_dataset("rec").tilt_series[0].shift_angstrom, dataset.tilt_series[0].shift_angstrom)
+    return Path("rec")
+
+
+def test_what_was_planted_is_taken_out_again(start):
+    before = read_dataset("rec")
+    assert main(["align", "--i", "rec", "--particle-diameter", "250", "--r", "30", "--rounds", "1", "--j", "1", "--o", "out"]) == 0
+    after = read_dataset("out")
+    change = after.tilt_series[0].shift_angstrom[:, 1] - before.tilt_series[0].shift_angstrom[:, 1]
+    rows = np.flatnonzero(before.particles.tilt_series == 0)
+    moved = 16 * (views_of(after, rows).centre_px - views_of(before, rows).centre_px)[..., 1]
+    assert float(moved.mean()) == pytest.approx(-9, abs=1.5)
+    assert np.abs(change).max() < 30
+    other = np.flatnonzero(before.particles.tilt_series == 1)
+    still = 16 * (views_of(after, other).centre_px - views_of(before, other).centre_px)
+    assert float(still.square().mean().sqrt()) < 2
+    members = read_optimisation_set("out")
+    assert members.reference.half1 is not None and members.trajectories is None
+    report = json.loads(Path("out/report.json").read_text())
+    titles = [section["title"] for section in report["sections"]]
+    assert titles == ["TS_01", "TS_02", "All tilt series", "References"]
+    text = Path("out/run.log").read_text()
+    assert "Round 1, TS_01" in text and "tilts changed" in text
+
+
+def test_motion_and_deformation_are_handed_on(start):
+    options = ("--motion", "--s-div", "800", "--deformation", "--def-model", "affine")
+    assert main(["align", "--i", "rec", "--particle-diameter", "250", "--r", "30", *options, "--j", "1", "--o", "out"]) == 0
+    assert main(["reconstruct", "--i", "out", "--box", "24", "--j", "1", "--o", "again"]) == 0
+    report = json.loads(Path("out/report.json").read_text())
+    if read_optimisation_set("out").trajectories is not None:
+        charts = {item.get("title") for section in report["sections"] for item in section["items"]}
+        assert {"Motion along x and y", "Motion along x and z", "Motion along y and z"} <= charts
+
+
+def test_only_shifts_change_where_only_shifts_are_asked_for(start):
+    before = read_dataset("rec")
+    for option in ("--shift-only", "--shift-only-by-particles"):
+        assert main(["align", "--i", "rec", "--particle-diameter", "250", "--r", "30", option, "--j", "1", "--o", option[2:]]) == 0
+        after = read_dataset(option[2:])
+        for one, two in zip(before.tilt_series, after.tilt_series, strict=True):
+            np.testing.assert_allclose(one.rotation, two.rotation, atol=1e-9)
+        np.testing.assert_allclose(after.particles.centre_angstrom, before.particles.centre_angstrom, atol=1e-3)
+        shifted = after.tilt_series[0].shift_angstrom - before.tilt_series[0].shift_angstrom
+        assert np.median(shifted[:, 1]) == pytest.approx(-9, abs=2)
+
+
+def test_options_that_contradict_each_other_are_refused(start, capsys):
+    for options, words in (
+        (["--shift-only", "--motion"], "leave out --motion"),
+        (["--s-vel", "0.3"], "--s-vel say more about --motion"),
+        (["--const-p", "--const-a", "--const-s"], "everything is kept"),
+        (["--min-frame", "5", "--max-frame", "2"], "--max-frame must be at least"),
+    ):
+        assert main(["align", "--i", "rec", "--particle-diameter", "250", *options, "--o", "out"]) == 2
+        assert words in " ".join(capsys.readouterr().err.split())
+    assert not Path("out").exists()
+
+
+def test_half_maps_must_be_known(start, capsys):
+    assert main(["align", *TRUE, "--particle-diameter", "250", "--o", "out"]) == 2
+    assert "--ref1 and --ref2" in " ".join(capsys.readouterr().err.split())
+    done = tb.align(tb.Align(i="rec", particle_diameter=250, rounds=1, const_a=True, j=1, o="done"))
+    for one, two in zip(read_dataset("rec").tilt_series, read_dataset(done).tilt_series, strict=True):
+        np.testing.assert_allclose(one.rotation, two.rotation, atol=1e-9)

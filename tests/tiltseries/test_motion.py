@@ -1,0 +1,95 @@
+"""The Gaussian process of motion, and what is learned of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from alignment_scene import full_placement, true_dataset
+
+from tomobayes.tiltseries.alignment import Choice, Fitter, weak_prior
+from tomobayes.tiltseries.motion import chronological_rank, motion_basis
+from tomobayes.tiltseries.motion_scales import MotionPlan, basis_of, learned_scales
+from tomobayes.tiltseries.placement import displacement, placement_of
+from tomobayes.tiltseries.tables import Tables
+
+PLACES = np.random.default_rng(0).uniform(-800, 800, (30, 3))
+
+
+@pytest.mark.parametrize("kernel", ["square-exponential", "exponential"])
+def test_modes_have_the_covariance_asked_for(kernel):
+    basis = motion_basis(PLACES, 1.5, 700.0, kernel, left_out=0.0)
+    distance = np.linalg.norm(PLACES[:, None] - PLACES, axis=-1) / 700
+    expected = 2.25 * np.exp(-(distance**2) if kernel == "square-exponential" else -distance)
+    np.testing.assert_allclose(basis @ basis.T, expected, atol=1e-9)
+    fewer = motion_basis(PLACES, 1.5, 700.0, kernel, left_out=0.05)
+    assert fewer.shape[1] < basis.shape[1]
+    assert np.trace(fewer @ fewer.T) >= 0.95 * np.trace(expected)
+    assert (np.diff((fewer**2).sum(0)) <= 1e-12).all()
+
+
+def test_rank_follows_dose():
+    np.testing.assert_array_equal(chronological_rank(np.array([6.0, 0.0, 3.0, 9.0])), [2, 0, 1, 3])
+
+
+def test_velocities_are_per_dose():
+    at_three, at_six = (basis_of(MotionPlan(0.5, 900.0), PLACES, dose * np.arange(5)) for dose in (3.0, 6.0))
+    np.testing.assert_allclose(at_six, 2 * at_three)
+    assert np.sqrt((at_three**2).sum(1).mean()) == pytest.approx(1.5, rel=1e-3)
+
+
+def test_scales_are_learned_from_what_particles_do():
+    """Parabolic tables with peaks where a known process has put the particles: its scales are found to a factor of 2 or so."""
+    dataset = true_dataset(6, 3.0)
+    one = dataset.tilt_series[0]
+    truth = MotionPlan(0.6, 800.0)
+    rows, place = np.arange(36), dataset.particles.centre_angstrom
+    placement = placement_of(dataset, rows, basis_of(truth, place, one.dose))
+    random = torch.Generator().manual_seed(4)
+    steps = torch.randn(placement.tilts, 3, placement.basis.shape[1], dtype=torch.float64, generator=random)
+    parameters = torch.zeros(placement.size, dtype=torch.float64)
+    steps[0] = 0
+    placement.split(parameters)[1].copy_(torch.cumsum(steps, 0)[placement.rank])
+    information = 4.0 * torch.eye(2, dtype=torch.float64).expand(36, placement.tilts, 2, 2)
+    true = displacement(placement, parameters)
+    seen = true + 0.5 * torch.randn(true.shape, dtype=torch.float64, generator=random)
+    table = _Parabolas(seen, information)
+    usual = replace(MotionPlan(), kernel="square-exponential").usual
+    start = placement_of(dataset, rows, basis_of(usual, place, one.dose))
+    prior, choice = weak_prior(start), Choice(torch.ones(placement.tilts, dtype=torch.bool))
+    fit = table.fit(start, prior, choice)
+    found = learned_scales(MotionPlan(), lambda plan: basis_of(plan, place, one.dose), start, table.tables(fit), prior, choice, fit)
+    assert 0.3 <= found.velocity <= 1.2
+    assert 350 <= found.divergence <= 1800
+    kept = learned_scales(MotionPlan(0.1), lambda plan: basis_of(plan, place, one.dose), start, table.tables(fit), prior, choice, fit)
+    assert kept.velocity == 0.1
+
+
+class _Parabolas:
+    """Tables whose every peak is a parabola: a flat table, beyond whose reach the parabola begins at once."""
+
+    def __init__(self, peak: torch.Tensor, information: torch.Tensor) -> None:
+        self._peak, self._information = peak, information
+
+    def tables(self, _fit: object = None) -> Tables:
+        flat = torch.zeros(*self._peak.shape[:2], 8, 8)
+        return Tables(flat, self._peak, 1.0, 0.0, self._information)
+
+    def fit(self, placement, prior, choice):
+        return Fitter(placement, self.tables(), prior, choice).fit()
+
+
+def test_the_fit_s_gradient_is_exact():
+    """Finite differences in the whitened coordinates in which the fit runs."""
+    _, placement, prior = full_placement()
+    peak = torch.randn(placement.particles, placement.tilts, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    table = _Parabolas(3 * peak, torch.eye(2, dtype=torch.float64).expand(placement.particles, placement.tilts, 2, 2)).tables()
+    fitter = Fitter(placement, table, prior, Choice(torch.ones(placement.tilts, dtype=torch.bool)))
+    weight = torch.ones(placement.particles, placement.tilts, dtype=torch.float64)
+    random = torch.Generator().manual_seed(7)
+    at, step = (torch.randn(placement.size, dtype=torch.float64, generator=random) for _ in range(2))
+    _, gradient = fitter._cost(at, weight)
+    change = fitter._cost(at + 1e-4 * step, weight)[0] - fitter._cost(at - 1e-4 * step, weight)[0]
+    assert change / 2e-4 == pytest.approx(float(gradient @ step), rel=1e-5)
