@@ -49,6 +49,21 @@ def test_what_coarse_levels_drop_is_no_more_than_they_say(searched, monkeypatch)
         assert float(angular_distance_degrees(*best)) < 1e-2
 
 
+def test_a_last_grid_holds_the_whole_posterior(experiment, monkeypatch):
+    """Also where the level before saw it with cells four times as wide as it is: 1.3° and 0.07 pixels here."""
+    part, table = experiment.parts()[0], experiment.dataset.particles
+    statistics, count = experiment.gather(part), len(part.particles)
+    rotation, centre = (torch.from_numpy(values[part.particles]) for values in (table.rotation, table.centre_angstrom))
+    prior = PosePrior(rotation, math.inf, rotation, torch.full((count,), torch.nan), math.inf, centre, 6.0)
+    weight = precision(statistics, spectrum(signal_free_sums(statistics)))
+    plan = Plan((Level(5.0, 0.4, RADIUS), Level(2.5, 0.2, RADIUS)), 11.5, 0.92)
+    asked = (statistics, weight, from_map(torch.from_numpy(phantom(sigma=6.0).data), RADIUS), prior, plan, rotation, centre)
+    found = list(posteriors(*asked))
+    monkeypatch.setattr(search, "significant", lambda log_weight, fewest, most: log_weight.argsort(descending=True))
+    kept = [math.exp(some.log_evidence - every.log_evidence) for some, every in zip(found, posteriors(*asked), strict=True)]
+    assert min(kept) > 0.998
+
+
 def test_a_flat_posterior_is_said_to_be_cut(searched):
     """Images without signal cannot be searched coarsely, and the search says how much it dropped."""
     statistics = replace(searched[0], data=torch.zeros_like(searched[0].data), weight=1e-9 * searched[0].weight)
