@@ -47,7 +47,10 @@ class EmptyHalfError(RuntimeError):
             self.add_note(failure.account)
 
 
-def sums_together(total: dict[tuple[int, int], Sums], more: FoldSums) -> dict[tuple[int, int], Sums]:
+Key = TypeVar("Key")
+
+
+def sums_together(total: dict[Key, Sums], more: Mapping[Key, Sums]) -> dict[Key, Sums]:
     """``total`` with more added in place: these are the largest arrays there are, and copies would cost as much again."""
     for key, new in more.items():
         if key in total:
@@ -64,7 +67,6 @@ class Addable(Protocol):
     def __add__(self, other: Self) -> Self: ...
 
 
-Key = TypeVar("Key")
 Value = TypeVar("Value", bound=Addable)
 
 

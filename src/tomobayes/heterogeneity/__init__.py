@@ -1,0 +1,1 @@
+"""How particles differ from each other, found at given poses."""

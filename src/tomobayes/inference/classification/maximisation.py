@@ -1,0 +1,117 @@
+"""Maps of all classes from what the images add to them: one map for what all have in common, and how each differs from it.
+
+    V_k = μ + m·δ_k,    δ_k = (Σ p_k·b - Σ p_k·w·μ) / (Σ p_k·w + 1/τ_k²)
+
+μ is known from all images and δ_k only as well as the half-sets agree about it (τ_k² from the FSC of the difference in both halves), so
+a class that differs nowhere becomes the common map, and noise tells no classes apart. m is the focus: the whole particle or a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import reduce
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tomobayes.fourier.volume import Sums, box_radii, normal_equations, shell_mean
+from tomobayes.inference.classification.expectation import ClassSums
+from tomobayes.inference.classification.state import ClassMaps, ClassSettings
+from tomobayes.inference.halves import regularised
+from tomobayes.inference.maximisation import solve, ssnr_from_fsc
+from tomobayes.maps.spectra import shell_sum, transform
+
+__all__ = ["class_maps", "difference", "difference_fsc"]
+
+Float = NDArray[np.float64]
+
+
+def class_maps(sums: ClassSums, settings: ClassSettings, folds: int) -> ClassMaps:
+    """The maps that the sums of every half, fold and class make; folds that have lost all their particles add nothing."""
+    n_classes = settings.n_classes
+    every = _every(sums, folds, n_classes)
+    halves = [[_total(every[half, fold, k] for fold in range(folds)) for half in (1, 2)] for k in range(n_classes)]
+    consensus, curves = regularised(([_total(of[0] for of in halves)], [_total(of[1] for of in halves)]), settings.images)
+    found = [regularised(([one], [two]), settings.images) for one, two in halves]
+    agreement = [_difference_fsc(maps.half_maps, consensus.half_maps, settings, halves[0][0].radius) for maps, _ in found]
+    total = [one + two for one, two in halves]
+    ssnr = 2 * _ssnr(curves.corrected, halves[0][0].radius, settings)
+    tell = [2 * _ssnr(curve, halves[0][0].radius, settings) for curve in agreement]
+
+    def compared(half: int, fold: int) -> tuple[Tensor, ...]:
+        others = [whole - every[half, fold, k] for k, whole in enumerate(total)]
+        return _references(others, ssnr, tell, settings)
+
+    return ClassMaps(
+        references=(tuple(compared(1, fold) for fold in range(folds)), tuple(compared(2, fold) for fold in range(folds))),
+        maps=tuple((maps.references[0] + maps.references[1]) / 2 for maps, _ in found),
+        half_maps=tuple(maps.half_maps for maps, _ in found),
+        fsc=tuple(curve for _, curve in found),
+        consensus_fsc=curves,
+        difference_fsc=tuple(agreement),
+    )
+
+
+def _every(sums: ClassSums, folds: int, n_classes: int) -> dict[tuple[int, int, int], Sums]:
+    some = next(iter(sums.values()))
+    nothing = Sums(torch.zeros_like(some.data), torch.zeros_like(some.weight), some.box, some.radius)
+    keys = [(half, fold, k) for half in (1, 2) for fold in range(folds) for k in range(n_classes)]
+    return {key: sums.get(key, nothing) for key in keys}
+
+
+def _total(parts: Iterable[Sums]) -> Sums:
+    return reduce(Sums.__add__, parts)
+
+
+def _ssnr(curve: Float, radius: int, settings: ClassSettings) -> Tensor:
+    trusted = np.where(np.arange(len(curve)) <= radius, curve, 0)
+    return ssnr_from_fsc(torch.from_numpy(trusted), settings.images.tau2_fudge)
+
+
+def _difference_fsc(maps: tuple[Tensor, Tensor], consensus: tuple[Tensor, Tensor], settings: ClassSettings, radius: int) -> Float:
+    focus = settings.focus
+    one, two = ((own - common).numpy() * focus for own, common in zip(maps, consensus, strict=True))
+    return difference_fsc(one, two)
+
+
+def difference_fsc(one: NDArray[np.float32], two: NDArray[np.float32]) -> Float:
+    """FSC of two difference maps, (n//2+1,), each shell with its neighbours: small parts have few independent voxels."""
+    box = len(one)
+    a, b = transform(one), transform(two)
+    sums = np.stack([shell_sum(values, box) for values in ((a * b.conj()).real, np.abs(a) ** 2, np.abs(b) ** 2)])
+    near = np.pad(sums, ((0, 0), (1, 1)))
+    cross, first, second = near[:, :-2] + near[:, 1:-1] + near[:, 2:]
+    power = np.sqrt(first * second)
+    return np.asarray(np.divide(cross, power, out=np.zeros_like(cross), where=power > 0))
+
+
+def _references(sums: Sequence[Sums], ssnr: Tensor, tell: Sequence[Tensor], settings: ClassSettings) -> tuple[Tensor, ...]:
+    """The maps of all classes inside the solvent mask, and after them the map they have in common."""
+    together = _total(sums)
+    solvent, focus = torch.from_numpy(settings.images.mask), torch.from_numpy(settings.focus)
+    common = solve(together, ssnr) * solvent
+    if len(sums) == 1:
+        return common, common
+    sharp = solve(together, ssnr, filtered=False)
+    return (*(common + focus * difference(one, sharp, known) for one, known in zip(sums, tell, strict=True)), common)
+
+
+def difference(sums: Sums, common: Tensor, ssnr: Tensor) -> Tensor:
+    """How the map of some particles differs from another, (Σb - Σw·μ) / (Σw + 1/τ²), real (n, n, n).
+
+    Parameters
+    ----------
+    common : (n, n, n) μ, not filtered; ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw
+    """
+    data, weight = normal_equations(sums)
+    radius = box_radii(sums.box)
+    inside = radius <= sums.radius
+    shell = torch.where(inside, radius.round().long().clamp_max(sums.radius), sums.radius + 1)
+    mean = shell_mean(torch.where(inside, weight, 0), shell)[shell]
+    prior = mean / torch.nn.functional.pad(ssnr[: sums.radius + 1].to(mean), (0, 1), value=1)[shell]
+    left = data * sums.box - weight * torch.fft.rfftn(torch.fft.ifftshift(common))
+    spectrum = torch.where(inside & (mean > 0), left / (weight + prior).clamp_min(1e-30), 0)
+    found: Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(sums.box,) * 3))
+    return found

@@ -1,0 +1,174 @@
+"""``classify``: several maps at the particles' poses, and which particle shows which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tomobayes.compute.threads import use_threads
+from tomobayes.heterogeneity.gridding import grid_particles
+from tomobayes.heterogeneity.linear_start import coarse_mask, linear_start, start_radius
+from tomobayes.imaging.gathering import Portion, portions
+from tomobayes.inference.classification.iteration import classify, consensus, random_start, with_classes
+from tomobayes.inference.classification.state import ClassSettings, ClassStart, ClassState
+from tomobayes.inference.state import Settings
+from tomobayes.jobs.classify_files import write_class_iteration, write_class_result
+from tomobayes.jobs.classify_report import class_sentence, classification_report, start_sentence
+from tomobayes.jobs.describe import unoriented
+from tomobayes.jobs.execution import Execution, crew_of, execution
+from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
+from tomobayes.jobs.frame import Context
+from tomobayes.jobs.handles import STATE_CLASSES
+from tomobayes.jobs.memory import MemoryPlan, memory_plan
+from tomobayes.jobs.parameters import Classify
+from tomobayes.jobs.planned import Planned
+from tomobayes.jobs.references import solvent_mask
+from tomobayes.jobs.refine_files import forget_iterations, forget_maps
+from tomobayes.model import BadInput, Problem
+
+__all__ = ["run"]
+
+
+FOLDS, FOLDS_OF_MANY, MANY = 5, 2, 4000
+"""Folds of each half-set: what a map lacks is the less, and memory the more, the more there are; large sets need few."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything a classification needs, read and checked."""
+
+    experiment: Experiment
+    dealt: bool
+    settings: ClassSettings
+    plan: MemoryPlan
+    parts: list[Portion]
+
+
+def run(parameters: Classify, context: Context) -> Path:
+    """Write RELION's run_* files, iteration by iteration, and an optimisation set for the next job."""
+    task = _prepare(parameters, context)
+    if parameters.plan:
+        raise Planned(_plan_sentences(task))
+    folder = context.open([*task.experiment.inputs, parameters.mask, parameters.focus_mask])
+    for sentence in _plan_sentences(task):
+        context.log.say(sentence)
+    with execution(parameters, task.experiment, task.plan, folder, context.log) as running:
+        state = _finished(task, running, parameters, context)
+    context.output(*write_class_result(folder, task.experiment, task.settings, state, parameters.mask))
+    context.show(classification_report(task.experiment, task.settings, state, task.dealt))
+    return folder
+
+
+def _prepare(parameters: Classify, context: Context) -> _Task:
+    use_threads(parameters.j)
+    group = symmetry_group(parameters.sym)
+    loaded = load_experiment(parameters, context.log)
+    if unoriented(loaded.dataset):
+        what, remedy = "the particles have no angles, and classes are told apart at given poses", "find them with refine first"
+        raise BadInput(Problem(loaded.members.particles, "columns rlnAngleRot, rlnAngleTilt, rlnAnglePsi", what, remedy=remedy))
+    experiment, dealt = with_halves(loaded, parameters.particle_diameter, parameters.random_seed)
+    box, pixel = experiment.source.box, experiment.pixel_size_angstrom
+    solvent = solvent_mask(parameters.mask, box, pixel, parameters.particle_diameter)
+    images = Settings(
+        box=box,
+        pixel_size_angstrom=pixel,
+        particle_diameter=parameters.particle_diameter,
+        group=group,
+        mask=solvent,
+        tau2_fudge=parameters.tau2_fudge,
+        max_iterations=parameters.max_iter,
+    )
+    focus = _focus(parameters, solvent, images)
+    finest = (
+        None if parameters.strict_highres_exp is None else min(max(images.shell(parameters.strict_highres_exp), 4), images.largest_radius)
+    )
+    count = int(experiment.usable.sum())
+    folds = max(1, min(FOLDS if count < MANY else FOLDS_OF_MANY, count // 2))
+    plan = memory_plan(
+        experiment,
+        crew_of(parameters),
+        folds=folds * parameters.k,
+        iterations=parameters.max_iter,
+        everywhere=False,
+        keep=parameters.keep_iterations,
+        cache=parameters.cache_bytes,
+        out=parameters.o,
+    )
+    plan.check()
+    parts = portions(experiment.dataset, experiment.usable, plan.portion, folds)
+    return _Task(experiment, dealt, ClassSettings(images, parameters.k, focus, finest), plan, parts)
+
+
+def _focus(parameters: Classify, solvent: NDArray[np.float32], images: Settings) -> NDArray[np.float32]:
+    """Where classes may differ, never outside the solvent mask."""
+    if parameters.focus_mask is None:
+        return solvent
+    focus = solvent_mask(parameters.focus_mask, images.box, images.pixel_size_angstrom, images.particle_diameter) * solvent
+    if not focus.any():
+        what = "has nothing in common with the solvent mask"
+        raise BadInput(Problem(parameters.focus_mask, "voxels", what, remedy="give both masks in the frame of the reference"))
+    return np.asarray(focus, dtype=np.float32)
+
+
+def _plan_sentences(task: _Task) -> Iterator[str]:
+    used, source = task.experiment.usable, task.experiment.source
+    yield (
+        f"{int(used.sum())} particles in {len(task.experiment.dataset.tilt_series)} tilt series, {task.settings.n_classes} classes; "
+        f"box {source.box} px of {task.experiment.pixel_size_angstrom:g} Å; {task.plan.crew.threads} threads"
+    )
+    yield from task.plan.sentences
+    if not used.all():
+        yield f"{int((~used).sum())} of {len(used)} particles are left out: their box does not lie inside enough images"
+    if task.dealt:
+        yield "the particles had no half-sets: they were dealt to two, neighbours together"
+
+
+def _finished(task: _Task, running: Execution, parameters: Classify, context: Context) -> ClassState:
+    """The last state of the classification from where it stands; each one is written, shown and saved."""
+    experiment, settings, keep = task.experiment, task.settings, parameters.keep_iterations
+    count = int(experiment.usable.sum())
+    state: ClassState | None = context.last_state(STATE_CLASSES)
+    if state is None:
+        with context.log.steps("One map of all particles, and the first classes", None):
+            state = _first_state(task, running, parameters)
+        assert state.start is not None
+        context.log.say(start_sentence(state.start, count))
+    else:
+        forget_iterations(context.folder, after=state.iteration)
+    running.keeps(state, context.save(state.iteration, state, keep))
+    following = classify(task.parts, running.gather, state, settings, running.executor)
+    while not state.converged and state.iteration < settings.images.max_iterations:
+        before = state.set_aside
+        with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
+            running.tell(step)
+            state = next(following)
+        for index in state.set_aside.keys() - before.keys():
+            name, why = experiment.dataset.tilt_series[index].name, state.set_aside[index]
+            context.log.warn(f"tilt series {name} failed three times and is set aside: {why}")
+        context.log.say(class_sentence(state.history[-1]))
+        write_class_iteration(context.folder, experiment, settings, state)
+        context.show(classification_report(experiment, settings, state, task.dealt))
+        running.keeps(state, context.save(state.iteration, state, keep))
+        forget_maps(context.folder, before=state.iteration - keep + 1)
+    return state
+
+
+def _first_state(task: _Task, running: Execution, parameters: Classify) -> ClassState:
+    """Noise and strength of the images around one map, and the first classes."""
+    parts, gather, executor, settings = task.parts, running.gather, running.executor, task.settings
+    state = consensus(task.experiment.dataset.particles, parts, gather, settings, executor)
+    assert state.maps is not None
+    if parameters.start == "random":
+        return random_start(parts, gather, state, settings, parameters.restarts, parameters.random_seed, executor)
+    radius = start_radius(state.maps.consensus_fsc, len(state.rows), settings.finest_radius or settings.images.largest_radius)
+    gridded = grid_particles(parts, gather, state, radius, executor)
+    found = linear_start(gridded, coarse_mask(settings.focus, gridded.box), settings.n_classes, parameters.random_seed)
+    posterior = torch.zeros(len(state.posterior), settings.n_classes, dtype=torch.float64)
+    posterior[torch.from_numpy(gridded.particles)] = found.posterior
+    start = ClassStart("subspace", tuple(found.gain_nats.tolist()), tuple(found.standard_error.tolist()), found.rank)
+    return with_classes(state, posterior, start)
