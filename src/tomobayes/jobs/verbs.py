@@ -11,6 +11,7 @@ from typing import Any
 
 from tomobayes.jobs.parameters import (
     Align,
+    Classify,
     CleanLattice,
     ClusterSubmit,
     Cycle,
@@ -37,6 +38,7 @@ from tomobayes.jobs.parameters.base import JobParameters
 __all__ = [
     "VERBS",
     "align",
+    "classify",
     "clean_lattice",
     "cluster_submit",
     "cycle",
@@ -67,6 +69,11 @@ def align(parameters: Align) -> Path:
 def cycle(parameters: Cycle) -> Path:
     """Refine poses, optics and geometry in turn until the map improves no more."""
     return _run("cycle", parameters)
+
+
+def classify(parameters: Classify) -> Path:
+    """Tell particles of different structure apart: several maps, and which particle shows which."""
+    return _run("classify", parameters)
 
 
 def extract(parameters: Extract) -> Path:
@@ -169,6 +176,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Reconstruct: reconstruct,
     Extract: extract,
     Refine: refine,
+    Classify: classify,
     RefineCtf: refine_ctf,
     Align: align,
     Cycle: cycle,

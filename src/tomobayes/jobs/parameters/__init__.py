@@ -3,6 +3,7 @@
 from tomobayes.jobs.parameters.align import Align
 from tomobayes.jobs.parameters.arrangement import ExpandSymmetry, Join
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
+from tomobayes.jobs.parameters.classify import Classify
 from tomobayes.jobs.parameters.clean_lattice import CleanLattice
 from tomobayes.jobs.parameters.cluster_submit import ClusterSubmit
 from tomobayes.jobs.parameters.compute import ComputeParameters
@@ -24,6 +25,7 @@ from tomobayes.jobs.parameters.simulate import Simulate
 
 __all__ = [
     "Align",
+    "Classify",
     "CleanLattice",
     "ClusterSubmit",
     "ComputeParameters",
