@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from tomobayes.particles.neighbour_plot import as_all_mates_see, neighbour_plot
 from tomobayes.particles.neighbours import Pairs
 from tomobayes.particles.turns import modes_of, nearest_turn_degrees
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 __all__ = ["REACH", "TOLERANCE", "Lattice", "fits_lattice", "fits_spacing", "learn_lattice", "learn_spacing", "support_by", "support_of"]
 
@@ -163,25 +167,19 @@ def _spots(seen: Float, reach: float, voxel: float, least_angstrom: float) -> Fl
     return np.asarray(position[high][np.argsort(-height[high], kind="stable")])
 
 
-def _settled(spot: Float, seen: Float, tree: object, radius: float) -> Float:
+def _settled(spot: Float, seen: Float, tree: cKDTree, radius: float) -> Float:
     """The mean of the neighbours around a spot, again around that mean, and so on."""
-    from scipy.spatial import cKDTree
-
-    assert isinstance(tree, cKDTree)
     for _ in range(5):
         near = tree.query_ball_point(spot, radius)
         spot = seen[near].mean(0) if near else spot
     return spot
 
 
-def _contrast(spot: Float, tree: object, radius: float) -> float:
+def _contrast(spot: Float, tree: cKDTree, radius: float) -> float:
     """Density within a radius of a spot over that of the shell around it, out to twice the radius.
 
     The least that the counts allow: both are taken two standard deviations to the worse, for spots are where chance put most pairs.
     """
-    from scipy.spatial import cKDTree
-
-    assert isinstance(tree, cKDTree)
     inside, all_ = (len(tree.query_ball_point(spot, reach)) for reach in (radius, 2 * radius))
     around = all_ - inside
     return float(7 * (inside - 2 * inside**0.5) / (around + 2 * around**0.5 + 1))
