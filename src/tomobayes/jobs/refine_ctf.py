@@ -64,6 +64,7 @@ def _settings(parameters: RefineCtf) -> CtfSettings:
         scale=scale if parameters.do_scale else None,
         aberrations=tuple(Parity(odd, order) for odd, order in parameters.aberration_orders),
         lowest_frequency=1 / parameters.kmin,
+        magnification=parameters.do_magnification,
     )
 
 

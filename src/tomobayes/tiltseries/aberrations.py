@@ -122,7 +122,8 @@ def fit_aberrations(found: Sequence[Condensed], parity: Parity, folds: NDArray[n
     folds : (K,) which folds to use
     """
     whole = [one.folds(folds) for one in found]
-    polynomials = [basis_of(one.frequency, parity) for one in whole]
+    finest = max(float(np.linalg.norm(one.frequency, axis=1).max()) for one in whole)
+    polynomials = [basis_of(one.frequency / finest, parity) for one in whole]
     mixing = _mixing(whole, polynomials, parity)
     basis = [mixing @ one for one in polynomials]
     width = np.max([np.abs(one).max(1) for one in basis], 0)
@@ -142,7 +143,7 @@ def fit_aberrations(found: Sequence[Condensed], parity: Parity, folds: NDArray[n
         step = np.linalg.solve(information, slope)
         if float(slope @ step) < 1e-4:
             break
-    to_coefficients = mixing.T / width
+    to_coefficients = (mixing @ _rescaled(finest, parity)).T / width
     return Aberrations(to_coefficients @ value, to_coefficients @ np.linalg.inv(information) @ to_coefficients.T)
 
 
@@ -156,6 +157,14 @@ def _mixing(whole: Sequence[Condensed], polynomials: Sequence[Float], parity: Pa
     mixing: Float = np.eye(count)[2:]
     mixing[:, :2] = -np.linalg.solve(overlap[:, :2], overlap[:, 2:]).T
     return mixing
+
+
+def _rescaled(finest: float, parity: Parity) -> Float:
+    """(N, N) C of Z(k/finest) = C·Z(k): frequencies in 1/Å are so small that all polynomials look like constants or lines."""
+    x, y = np.meshgrid(np.linspace(-1, 1, 2 * parity.order + 3), np.linspace(-1, 1, 2 * parity.order + 3))
+    points = np.stack([x.ravel(), y.ravel()], -1)
+    found = np.linalg.lstsq(basis_of(points, parity).T, basis_of(points / finest, parity).T, rcond=None)[0]
+    return np.asarray(found.T, dtype=np.float64)
 
 
 def refined_aberrations(group: int, before: tuple[float, ...], found: Sequence[Condensed], parity: Parity) -> AberrationResult:

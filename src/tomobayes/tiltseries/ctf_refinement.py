@@ -14,6 +14,7 @@ from tomobayes.tiltseries.aberrations import AberrationResult, Parity, added_up,
 from tomobayes.tiltseries.condensed import Condensed, beside, turned
 from tomobayes.tiltseries.defocus import DefocusPrior, defocus_phase, with_defocus
 from tomobayes.tiltseries.lambert import Lambert, about_axis, normal_of
+from tomobayes.tiltseries.magnification import MagnificationResult, MagnificationSums, refined_magnification
 from tomobayes.tiltseries.optics_of_series import DefocusResult, Observed, observe, refined_defocus
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.scale import Amplitudes, ScaleModel, ScaleResult, amplitudes, refined_scales
@@ -33,6 +34,7 @@ class CtfSettings:
     defocus : what is believed of defoci, None not to refine them
     scale : how scales are refined, None not to
     aberrations : which are refined; lowest_frequency : 1/Å, from which on
+    magnification : whether its anisotropy is refined
     """
 
     diameter_angstrom: float
@@ -41,6 +43,7 @@ class CtfSettings:
     scale: ScaleModel | None = None
     aberrations: tuple[Parity, ...] = ()
     lowest_frequency: float = 1 / 30
+    magnification: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class SeriesOptics:
     ----------
     amplitudes : on the grey scale of its own; level : mean amplitude of the reference there
     shift_angstrom : (F, 2) by what images were off
-    aberrations : by optics group and parity
+    aberrations : by optics group and parity; stretch : by optics group
     """
 
     index: int
@@ -61,6 +64,7 @@ class SeriesOptics:
     level: float
     shift_angstrom: Float
     aberrations: Mapping[tuple[int, Parity], Condensed]
+    stretch: Mapping[int, MagnificationSums]
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class CtfRefinement:
     series: tuple[SeriesOptics, ...]
     scales: tuple[ScaleResult, ...] | None
     aberrations: tuple[AberrationResult, ...]
+    magnifications: tuple[MagnificationResult, ...]
 
 
 def refined_series(dataset: Dataset, usable: NDArray[np.bool_], references: References, settings: CtfSettings) -> Iterator[SeriesOptics]:
@@ -79,8 +84,13 @@ def refined_series(dataset: Dataset, usable: NDArray[np.bool_], references: Refe
     for index in np.unique(table.tilt_series[usable]).tolist():
         mine = np.flatnonzero(usable & (table.tilt_series == index))
         groups = [mine[table.optics[mine] == optics] for optics in np.unique(table.optics[mine])]
-        seen = [observe(dataset, rows, references, settings.diameter_angstrom, settings.max_dose, settings.defocus) for rows in groups]
+        seen = [_observed(dataset, rows, references, settings) for rows in groups]
         yield _series(dataset, index, seen, settings)
+
+
+def _observed(dataset: Dataset, rows: NDArray[np.int64], references: References, settings: CtfSettings) -> Observed:
+    plan = settings
+    return observe(dataset, rows, references, plan.diameter_angstrom, plan.max_dose, plan.defocus, plan.magnification)
 
 
 def _series(dataset: Dataset, index: int, seen: Sequence[Observed], settings: CtfSettings) -> SeriesOptics:
@@ -107,6 +117,7 @@ def _series(dataset: Dataset, index: int, seen: Sequence[Observed], settings: Ct
             for some, one in zip(sums, seen, strict=True)
             for parity in settings.aberrations
         },
+        stretch={one.optics: one.stretch for one in seen if one.stretch is not None},
     )
 
 
@@ -125,8 +136,11 @@ def finished(dataset: Dataset, found: Sequence[SeriesOptics], settings: CtfSetti
         group = optics[result.group]
         odd = result.parity.odd
         optics[result.group] = replace(group, odd_zernike=result.after) if odd else replace(group, even_zernike=result.after)
+    magnifications = _magnifications(dataset, found)
+    for stretch in magnifications:
+        optics[stretch.group] = replace(optics[stretch.group], magnification=stretch.after)
     better = replace(dataset, tilt_series=tuple(refined), optics=tuple(optics))
-    return CtfRefinement(better, tuple(found), scales, aberrations)
+    return CtfRefinement(better, tuple(found), scales, aberrations, magnifications)
 
 
 def _aberrations(dataset: Dataset, found: Sequence[SeriesOptics]) -> tuple[AberrationResult, ...]:
@@ -140,6 +154,14 @@ def _aberrations(dataset: Dataset, found: Sequence[SeriesOptics]) -> tuple[Aberr
         before = optics.odd_zernike if parity.odd else optics.even_zernike
         results.append(refined_aberrations(group, before, parts, parity))
     return tuple(results)
+
+
+def _magnifications(dataset: Dataset, found: Sequence[SeriesOptics]) -> tuple[MagnificationResult, ...]:
+    by_group: dict[int, list[MagnificationSums]] = {}
+    for one in found:
+        for group, sums in one.stretch.items():
+            by_group.setdefault(group, []).append(sums)
+    return tuple(refined_magnification(group, dataset.optics[group].magnification, parts) for group, parts in by_group.items())
 
 
 def _refined(series: TiltSeries, defocus: DefocusResult | None, scale: ScaleResult | None) -> TiltSeries:

@@ -21,6 +21,7 @@ from tomobayes.tiltseries.defocus import (
     searched_changes,
 )
 from tomobayes.tiltseries.held_out import Change, HeldOut, held_out, pooled
+from tomobayes.tiltseries.magnification import MagnificationSums, magnification_sums
 from tomobayes.tiltseries.nuisance import Nuisance, allowing, nuisance
 from tomobayes.tiltseries.own_noise import own_share, without_own_noise
 from tomobayes.tiltseries.references import References
@@ -44,6 +45,7 @@ class Observed:
     level : mean amplitude of the reference in these images
     nuisance : what was allowed for
     particles : how many were compared
+    stretch : what they say of anisotropic magnification, where that was asked for
     """
 
     series: int
@@ -52,6 +54,7 @@ class Observed:
     level: float
     nuisance: Nuisance
     particles: int
+    stretch: MagnificationSums | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,14 @@ def observe(
     diameter_angstrom: float,
     max_dose: float | None,
     prior: DefocusPrior | None = None,
+    magnification: bool = False,
 ) -> Observed:
     """Look at every pixel of some particles of one tilt series and optics group, once.
 
     Parameters
     ----------
     prior : of defoci that may be wrong altogether, None where they are not in question
+    magnification : whether anisotropic magnification is looked for
     """
     cut = cut_for(dataset, rows, references, diameter_angstrom, max_dose)
     first = compare(dataset, rows[:SAMPLE], references, cut)
@@ -93,10 +98,13 @@ def observe(
         calibration = without_own_noise(calibration, first, own)
     fold = _dealt(dataset, references)
     tilts, samples = first.image.shape[1:]
-    parts = [condense(first, calibration, own, fold[first.particles], FOLDS)]
-    rest = rows[SAMPLE:]
-    for portion in portioned(rest, tilts, samples) if len(rest) else []:
-        parts.append(condense(compare(dataset, portion, references, cut), calibration, own, fold[portion], FOLDS))
+    parts, stretch, rest = [], None, rows[SAMPLE:]
+    for portion in [None, *(portioned(rest, tilts, samples) if len(rest) else [])]:
+        one = first if portion is None else compare(dataset, portion, references, cut)
+        parts.append(condense(one, calibration, own, fold[one.particles], FOLDS))
+        if magnification:
+            more = magnification_sums(dataset, one, references, calibration, fold[one.particles], FOLDS)
+            stretch = more if stretch is None else stretch + more
     sums = together(parts)
     optics = dataset.optics[int(dataset.particles.optics[rows[0]])]
     phase = phase_per_angstrom(sums.frequency, wavelength_angstrom(optics.voltage_kv))[0]
@@ -104,7 +112,7 @@ def observe(
     power = np.bincount(sums.shell, sums.power[:, :, 0].sum((0, 1)))
     level = float(np.average(calibration.amplitude.numpy(), weights=power + 1e-30))
     table = dataset.particles
-    return Observed(int(table.tilt_series[rows[0]]), int(table.optics[rows[0]]), allowing(sums, known), level, known, len(rows))
+    return Observed(int(table.tilt_series[rows[0]]), int(table.optics[rows[0]]), allowing(sums, known), level, known, len(rows), stretch)
 
 
 def _with_other_half(dataset: Dataset, rows: NDArray[np.int64], references: References, cut: Cut) -> Comparison:

@@ -45,6 +45,7 @@ class RefineCtf(DatasetParameters, JobParameters):
     ne: int = Field(4, ge=2, le=8, multiple_of=2, description="Highest degree of the symmetric polynomials.")
     do_odd_aberrations: bool = Field(False, description="Refine antisymmetric aberrations (coma, trefoil) of each optics group.")
     no: int = Field(3, ge=3, le=9, description="Highest degree of the antisymmetric polynomials, an odd number.")
+    do_magnification: bool = Field(False, description="Refine the anisotropic magnification of each optics group.")
     split_by_time: PositiveInt | None = Field(
         None, description="First split each optics group into so many, tilt series in the order of the tomogram file."
     )
