@@ -55,7 +55,7 @@ class Source:
 
 def coarsest_pixel(dataset: Dataset) -> float:
     """Å, pixel size of the coarsest tilt images that particles are in: no map of them all has more detail."""
-    used: list[int] = np.unique(dataset.particles.tilt_series).tolist()
+    used: list[int] = np.flatnonzero(np.bincount(dataset.particles.tilt_series)).tolist()
     return max(dataset.tilt_series[index].pixel_size_angstrom for index in used)
 
 
