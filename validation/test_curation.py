@@ -127,10 +127,9 @@ def test_spheres_are_covered_as_by_relions_picker(shared, tmp_path, monkeypatch,
     """EMPIAR-10164's annotated spheres at 60 Å, against the frames that RELION's picker gave the particles that are left of it."""
     monkeypatch.chdir(tmp_path)
     folder = shared / "data/empiar10164"
-    spheres = [starfile.read(path) for path in sorted((folder / "Picks/job009/annotations").glob("*_spheres.star"))]
-    rows = [row for table in spheres for row in table.itertuples(index=False)]
-    Path("spheres.txt").write_text("\n".join(" ".join(map(str, row)) for row in rows))
-    out = tb.sample_surface(tb.SampleSurface(picks="spheres.txt", t=folder / "Tomograms/job006/tomograms.star", shape="sphere", spacing=60))
+    files = sorted((folder / "Picks/job009/annotations").glob("*_spheres.star"))
+    rows = [row for path in files for row in starfile.read(path).itertuples(index=False)]
+    out = tb.sample_surface(tb.SampleSurface(picks=files, t=folder / "Tomograms/job006/tomograms.star", shape="sphere", spacing=60))
     ours, real = read_dataset(out, require_images=False), real_dataset(shared)
     angles, counts = [], []
     for index, series in enumerate(real.tilt_series):

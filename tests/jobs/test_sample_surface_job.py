@@ -29,7 +29,7 @@ def test_a_sphere_in_voxels_becomes_particles_around_it(tiny, tomogram):
     series, middle = tomogram
     pixel = series.pixel_size_angstrom
     picks = table("spheres.txt", [[*(middle + np.array([3, -4, 1])), 8]])
-    out = tb.sample_surface(tb.SampleSurface(picks=picks, i=tiny, shape="sphere", spacing=40, offset=10, coordinate_angpix=pixel))
+    out = tb.sample_surface(tb.SampleSurface(picks=(picks,), i=tiny, shape="sphere", spacing=40, offset=10, coordinate_angpix=pixel))
     assert out == Path("Picks/job001")
     particles = read_dataset(out).particles
     away = particles.centre_angstrom - np.array([3, -4, 1]) * pixel
@@ -46,7 +46,9 @@ def test_inward_and_objects(tiny, tomogram):
     pixel = series.pixel_size_angstrom
     points = [[*(middle + x + 6 * unit), number] for number, x in ((1, [-12, 0, 0]), (5, [12, 0, 0])) for unit in directions(20)]
     picks = table("points.txt", points)
-    tb.sample_surface(tb.SampleSurface(picks=picks, i=tiny, shape="ellipsoid", spacing=40, inward=True, o="eggs", coordinate_angpix=pixel))
+    tb.sample_surface(
+        tb.SampleSurface(picks=(picks,), i=tiny, shape="ellipsoid", spacing=40, inward=True, o="eggs", coordinate_angpix=pixel)
+    )
     particles = read_dataset("eggs").particles
     number = particles.columns["rlnTomoManifoldIndex"].astype(int)
     assert set(number) == {1, 2}
@@ -60,7 +62,7 @@ def test_tubes_and_free_surfaces(tiny, tomogram):
     series, middle = tomogram
     pixel = series.pixel_size_angstrom
     line = table("line.txt", [middle + np.array([x, 0, 0]) for x in (-20, -5, 8, 20)])
-    tb.sample_surface(tb.SampleSurface(picks=line, i=tiny, shape="tube", radius=64, spacing=40, o="tube", coordinate_angpix=pixel))
+    tb.sample_surface(tb.SampleSurface(picks=(line,), i=tiny, shape="tube", radius=64, spacing=40, o="tube", coordinate_angpix=pixel))
     centre = read_dataset("tube").particles.centre_angstrom
     np.testing.assert_allclose(np.hypot(centre[:, 1], centre[:, 2]), 64, atol=1e-3)
     assert np.abs(centre[:, 0]).max() <= 20 * pixel
@@ -74,6 +76,16 @@ def test_tubes_and_free_surfaces(tiny, tomogram):
     np.testing.assert_allclose(up.centre_angstrom[:, 2], 2 * pixel, atol=1e-3)
     np.testing.assert_allclose(up.rotation[:, 2, 2], 1, atol=1e-5)
     np.testing.assert_allclose(down.rotation[:, 2, 2], -1, atol=1e-5)
+
+
+def test_several_files_are_one_set(tiny, tomogram):
+    series, middle = tomogram
+    files = [table(f"{name}.txt", [[*(middle + np.array([x, 0, 0])), 5]]) for name, x in (("a", -10), ("b", 10))]
+    options = ["--i", str(tiny), "--shape", "sphere", "--spacing", "40", "--coordinate-angpix", str(series.pixel_size_angstrom)]
+    assert main(["sample-surface", "--picks", *map(str, files), *options, "--o", "both"]) == 0
+    particles = read_dataset("both").particles
+    assert particles.columns["rlnTomoManifoldIndex"].tolist() == ["1"] * (len(particles) // 2) + ["2"] * (len(particles) // 2)
+    assert len(set(particles.name.tolist())) == len(particles)
 
 
 def test_what_lies_outside_the_tomogram_is_left_out(tiny, tomogram):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomobayes.formats.picks import Picks, read_picks
+from tomobayes.formats.problems import collecting
 from tomobayes.jobs.parameters import SampleSurface
 from tomobayes.model import BadInput, Problem, TiltSeries
 from tomobayes.particles.point_surfaces import surface_through
@@ -43,8 +44,20 @@ class PickedObject:
 
 def picked_objects(parameters: SampleSurface, series: Sequence[TiltSeries]) -> list[PickedObject]:
     """The surfaces that picks describe; BadInput with all those that they do not determine."""
-    picks = read_picks(parameters.picks, radii=parameters.shape == "sphere")
-    rows = _series_rows(parameters.picks, picks, series)
+    objects: list[PickedObject] = []
+    problems: list[Problem] = []
+    for file in parameters.picks:
+        with collecting(problems):
+            objects += _objects_of(file, parameters, series)
+    if problems:
+        raise BadInput(problems)
+    return objects
+
+
+def _objects_of(file: Path, parameters: SampleSurface, series: Sequence[TiltSeries]) -> list[PickedObject]:
+    """Those of one file."""
+    picks = read_picks(file, radii=parameters.shape == "sphere")
+    rows = _series_rows(file, picks, series)
     objects: list[PickedObject] = []
     problems: list[Problem] = []
     for row in np.unique(rows).tolist():
@@ -55,7 +68,7 @@ def picked_objects(parameters: SampleSurface, series: Sequence[TiltSeries]) -> l
                 surface, remark = _surface(parameters, points, picks.radius[members] * scale, scale, shift)
             except ValueError as error:
                 where = f"tomogram {series[row].name}, object {name}"
-                problems.append(Problem(parameters.picks, where, str(error), remedy="pick more points, or choose another --shape"))
+                problems.append(Problem(file, where, str(error), remedy="pick more points, or choose another --shape"))
             else:
                 objects.append(PickedObject(row, name, surface, remark))
     if problems:

@@ -47,8 +47,8 @@ def run(parameters: SampleSurface, context: Context) -> Path:
     covered = _cover(objects, series, parameters, context)
     if not any(len(one.position) for one in covered):
         remedy = "check --coordinate-angpix, the pixel size of the tomogram the points were picked in"
-        raise BadInput(Problem(parameters.picks, "", "all of the surfaces lie outside the tomograms", remedy=remedy))
-    folder = context.open([parameters.picks, tomograms])
+        raise BadInput(Problem(", ".join(map(str, parameters.picks)), "", "all of the surfaces lie outside the tomograms", remedy=remedy))
+    folder = context.open([*parameters.picks, tomograms])
     dataset, number = _dataset(covered, series, optics, parameters.random_seed)
     what: list[Part] = ["particles"]
     if any(_RELION4 in one.columns for one in series):

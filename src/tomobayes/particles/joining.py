@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tomobayes.model import BadInput, Columns, Dataset, Optics, Particles, Problem, TiltSeries
+from tomobayes.model import BadInput, Columns, Dataset, Particles, Problem, TiltSeries
+from tomobayes.particles.distinct import BOX_LABELS, distinct_optics, distinct_series
 from tomobayes.particles.tilt_series_difference import difference
 
 __all__ = ["Joined", "joined"]
@@ -16,7 +17,6 @@ __all__ = ["Joined", "joined"]
 Int = NDArray[np.int64]
 
 _IMAGES = "rlnImageName"
-_BOX = ("rlnImageSize", "rlnImagePixelSize", "rlnImageDimensionality", "rlnTomoSubtomogramBinning", "rlnCtfDataAreCtfPremultiplied")
 _CONCATENATED = (
     "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom", "class_number", "tilt_prior_degrees",
     "psi_prior_degrees",
@@ -55,8 +55,8 @@ def joined(sets: Mapping[str, Dataset], *, rename: bool = False) -> Joined:
     if problems:
         raise BadInput(problems)
     with_images = all(_IMAGES in one.particles.columns for one in sets.values())
-    optics, optics_rows, optics_names = _optics(list(sets.values()), with_images)
-    series, series_rows = _tilt_series(list(sets.values()), optics_names)
+    optics, optics_rows, optics_names = distinct_optics(list(sets.values()), with_images=with_images)
+    series, series_rows = distinct_series(list(sets.values()), optics_names)
     particles, notes = _particles(sets, names, series_rows, optics_rows)
     if repeated:
         notes.append(f"{len(repeated)} particles were renamed: another set had their name.")
@@ -83,11 +83,15 @@ def _differing_series(sets: Mapping[str, Dataset]) -> Iterator[Problem]:
 def _differing_boxes(sets: Mapping[str, Dataset]) -> Iterator[Problem]:
     """Stored images that cannot be used together."""
     named = {label: one for label, one in sets.items() if _IMAGES in one.particles.columns}
-    boxes = {label: sorted({tuple(group.columns.get(key, "") for key in _BOX) for group in one.optics}) for label, one in named.items()}
+    boxes = {
+        label: sorted({tuple(group.columns.get(key, "") for key in BOX_LABELS) for group in one.optics}) for label, one in named.items()
+    }
     first = next(iter(boxes.items()), None)
     for label, box in boxes.items():
         if first is not None and box != first[1]:
-            told = [", ".join(f"{key[3:]} {value}" for key, value in zip(_BOX, one[0], strict=True) if value) for one in (box, first[1])]
+            told = [
+                ", ".join(f"{key[3:]} {value}" for key, value in zip(BOX_LABELS, one[0], strict=True) if value) for one in (box, first[1])
+            ]
             what = f"stored images differ from those of {first[0]}: {told[0]}, not {told[1]}"
             yield Problem(label, "", what, remedy="extract both with one box and binning, or remove the column rlnImageName from one")
 
@@ -116,43 +120,6 @@ def _repeated_names(repeated: Sequence[str], sets: Mapping[str, Dataset]) -> Pro
     what = f"{len(repeated)} particle names occur in more than one set: {listed}"
     remedy = "join sets without common particles, or add --rename if they are different ones"
     return Problem(", ".join(sets), "", what, "they would be the same particles twice", remedy)
-
-
-def _optics(sets: Sequence[Dataset], with_images: bool) -> tuple[tuple[Optics, ...], list[Int], list[dict[str, str]]]:
-    """Distinct groups; rows of each set's groups among them; names of each set's groups -> their new names."""
-    groups: list[Optics] = []
-    rows = []
-    for one in sets:
-        plain = [_plain(group, with_images) for group in one.optics]
-        groups.extend(group for group in plain if group not in groups)
-        rows.append(np.array([groups.index(group) for group in plain], dtype=np.int64))
-    told: list[str] = []
-    for group in groups:
-        told.append(_free_name(group.name, told))
-    names = [{group.name: told[row] for group, row in zip(one.optics, of_set, strict=True)} for one, of_set in zip(sets, rows, strict=True)]
-    numbered = [
-        replace(group, name=name, columns={**group.columns, "rlnOpticsGroup": str(i)})
-        for i, (group, name) in enumerate(zip(groups, told, strict=True), start=1)
-    ]
-    return tuple(numbered), rows, names
-
-
-def _plain(group: Optics, with_images: bool) -> Optics:
-    """A group without its number, and without what describes stored images where not all have some."""
-    gone = {"rlnOpticsGroup", *(() if with_images else _BOX)}
-    return replace(group, columns={label: cell for label, cell in group.columns.items() if label not in gone})
-
-
-def _tilt_series(sets: Sequence[Dataset], optics_names: Sequence[Mapping[str, str]]) -> tuple[tuple[TiltSeries, ...], list[Int]]:
-    """Distinct tilt series, and the rows of each set's among them; of two with and without images the one with."""
-    series: dict[str, TiltSeries] = {}
-    for one, names in zip(sets, optics_names, strict=True):
-        for each in one.tilt_series:
-            known = series.get(each.name)
-            if known is None or (known.images is None and each.images is not None):
-                series[each.name] = replace(each, optics_name=names.get(each.optics_name, each.optics_name))
-    place = {name: index for index, name in enumerate(series)}
-    return tuple(series.values()), [np.array([place[each.name] for each in one.tilt_series], dtype=np.int64) for one in sets]
 
 
 def _particles(
@@ -202,11 +169,3 @@ def _motion(sets: Sequence[Dataset]) -> tuple[NDArray[np.float64], ...] | None:
         still = (np.zeros((one.tilt_series[index].n_tilts, 3)) for index in one.particles.tilt_series)
         found.extend(still if one.motion_angstrom is None else one.motion_angstrom)
     return tuple(found)
-
-
-def _free_name(name: str, taken: Sequence[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from cyclopts import Parameter
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from tomobayes.jobs.parameters.base import JobParameters
@@ -20,10 +21,11 @@ class SampleSurface(JobParameters):
     verb: ClassVar[str] = "sample-surface"
     folder: ClassVar[str] = "Picks"
 
-    picks: Path = Field(
-        description="Picked points: a STAR file with rlnTomoName, rlnCoordinateX/Y/Z (or rlnCenteredCoordinateX/Y/ZAngst), and perhaps "
-        "rlnSphereRadius, rlnTomoManifoldIndex or rlnHelicalTubeID; or a text table with a line 'tomogram x y z' for each point, and "
-        "perhaps a fifth column: radius (spheres) or number of the object (other shapes)."
+    picks: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = Field(
+        min_length=1,
+        description="Files of picked points: STAR files with rlnTomoName, rlnCoordinateX/Y/Z (or rlnCenteredCoordinateX/Y/ZAngst), and "
+        "perhaps rlnSphereRadius, rlnTomoManifoldIndex or rlnHelicalTubeID; or text tables with a line 'tomogram x y z' for each point, "
+        "and perhaps a fifth column: radius (spheres) or number of the object (other shapes).",
     )
     i: Path | None = Field(None, description="Optimisation set, or folder of an earlier job, whose tomograms to use.")
     t: Path | None = Field(None, description="Tomogram file, in place of the set's.")
