@@ -19,7 +19,6 @@ from tomobayes.imaging.observation import from_tilt_images
 from tomobayes.inference.maximisation import solve
 from tomobayes.inference.reconstruction import reconstruct_halves, signal_free_noise
 from tomobayes.inference.refinement import initial_state, refine
-from tomobayes.inference.state import Settings
 from tomobayes.maps.fsc import fsc
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.model import Dataset, Particles
@@ -134,24 +133,13 @@ def test_boxes_reach_equally_far_at_the_border(mixed):
     assert not usable[0] and not usable[16] and usable[[1, 17]].all()
 
 
-def test_refinement_finds_poses_in_both(mixed):
+def test_refinement_finds_poses_in_both(mixed, experiment):
     random = np.random.default_rng(7)
     turn = Rotation.from_rotvec(np.deg2rad(random.normal(0, 3, (32, 3)))).as_matrix()
     given = replace(
         mixed.particles, rotation_particle=mixed.particles.rotation_particle @ turn, origin_angstrom=random.normal(0, 4, (32, 3))
     )
-    settings = Settings(
-        box=BOX,
-        pixel_size_angstrom=PIXEL,
-        particle_diameter=130.0,
-        group=np.eye(3)[None],
-        mask=sphere_mask(BOX, 130.0 / PIXEL),
-        sigma_rotation=4.0,
-        offset_range=16.0,
-        offset_sigma=5.0,
-        max_iterations=4,
-        initial_lowpass=40.0,
-    )
+    settings = replace(experiment.settings, max_iterations=4, initial_lowpass=40.0)
     reference, parts, gather = torch.from_numpy(_truth()), portions(mixed, np.ones(32, dtype=bool), folds=4), _gather(mixed)
     *_, last = refine(given, parts, gather, initial_state(given, parts, gather, settings, (reference, reference)), settings)
     off = angular_distance_degrees(torch.from_numpy(mixed.particles.rotation), last.rotation).numpy()
