@@ -81,11 +81,25 @@ def pooled(found: HeldOut) -> Float:
     if not strength.any():
         return np.zeros_like(found.gain)
     known = strength > 1e-9 * strength.max()
-    ratio, weight = found.gain[known] / strength[known], strength[known]
-    mean = float(np.average(ratio, weights=weight))
-    excess = float((weight**2 * ((ratio - mean) ** 2 - 1 / weight)).sum() / (weight**2).sum())
-    spread = max(excess, 0.0)
-    most_probable = mean if spread == 0 else (mean / spread + ratio * weight) / (1 / spread + weight)
+    ratio, variance = found.gain[known] / strength[known], 1 / strength[known]
+    mean, spread = _common(ratio, variance)
     gain = np.zeros_like(found.gain)
-    gain[known] = most_probable * weight
+    gain[known] = (mean * variance + ratio * spread) / (variance + spread) * strength[known]
     return gain
+
+
+def _common(values: Float, variance: Float) -> tuple[float, float]:
+    """Mean and variance of what values with errors scatter about: as much of it as their errors leave unexplained (Paule and Mandel)."""
+
+    def at(spread: float) -> tuple[float, float]:
+        weight = 1 / (variance + spread)
+        mean = float(np.average(values, weights=weight))
+        return mean, float((weight * (values - mean) ** 2).sum())
+
+    low, high = 0.0, float(values.var() * len(values) + 1e-12)
+    if at(low)[1] <= len(values) - 1:
+        return at(low)[0], 0.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if at(middle)[1] > len(values) - 1 else (low, middle)
+    return at(high)[0], high
