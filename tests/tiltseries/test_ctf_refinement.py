@@ -91,6 +91,19 @@ def test_scales_are_found_within_their_errors(right: Dataset) -> None:
     assert np.abs(after - 1).max() < 0.15
 
 
+def test_the_law_of_the_ice_is_told_in_relions_words() -> None:
+    law = Lambert(1.4, 0.5, 0.1, np.zeros(3))
+    true = changed(TRUTH, scale=lambert_scale(law, about_axis(SERIES.rotation)[0]))
+    found = refined(imaged(true, TRUTH, SIGMA), scale="all")
+    told = found.dataset.tilt_series[0].globals_
+    thickness = float(told["rlnTomoRelativeIceThickness"])
+    assert abs(thickness - 0.5) < 4 * found.scales[0].law.errors[1] < 1
+    normal = [float(told[f"rlnTomoIceNormal{axis}"]) for axis in "XYZ"]
+    assert np.linalg.norm(normal) == pytest.approx(1, abs=1e-5)
+    ratio = first(found).scale / true.tilt_series[0].scale
+    assert ratio.std() / ratio.mean() < 0.05
+
+
 @pytest.mark.parametrize("parity", [Parity(False, 4), Parity(True, 3)])
 def test_aberrations_are_found(parity: Parity) -> None:
     # Coma without its shift, and trefoil; or spherical aberration and tetrafoil: about a radian at 1/12 Å.

@@ -42,7 +42,7 @@ def run(parameters: RefineCtf, context: Context) -> Path:
             step(one.particles)
     refinement = finished(dataset, found, settings)
     _write(folder, context, compared, refinement)
-    context.show(ctf_report(experiment, references, refinement))
+    context.show(ctf_report(references, refinement))
     return folder
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tomobayes.jobs.experiment import Experiment
+from tomobayes.jobs.aberration_report import aberration_charts, aberration_findings, magnification_table
 from tomobayes.jobs.figures import angstrom, half_map_fsc
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.report import Axis, Chart, Fact, Finding, Item, Report, Section, Series, Table, format_number
@@ -39,20 +39,26 @@ def series_sentence(dataset: Dataset, one: SeriesOptics) -> str:
     )
 
 
-def ctf_report(experiment: Experiment, references: References, refinement: CtfRefinement) -> Report:
+def ctf_report(references: References, refinement: CtfRefinement) -> Report:
     """The page of a CTF refinement."""
     facts = [
         Fact("Particles", f"{sum(one.particles for one in refinement.series)}"),
         Fact("Tilt series", f"{len(refinement.series)}"),
         Fact("Compared to", angstrom(1 / references.finest_frequency)),
     ]
-    dataset = experiment.dataset
+    dataset = refinement.dataset
     sections = [Section("References", [half_map_fsc(references.fsc)])]
     for place, one in enumerate(refinement.series[:SHOWN]):
         scale = None if refinement.scales is None else refinement.scales[place]
         sections.append(Section(dataset.tilt_series[one.index].name, list(_charts(dataset.tilt_series[one.index], one, scale))))
+    if refinement.aberrations:
+        sections.append(Section("Aberrations", list(aberration_charts(dataset, refinement.aberrations))))
+    if refinement.magnifications:
+        sections.append(Section("Magnification", [magnification_table(dataset, refinement.magnifications)]))
     sections.append(Section("All tilt series", [_table(dataset, refinement)]))
-    return Report("CTF refinement", facts=facts, findings=list(_findings(dataset, refinement)), sections=sections)
+    more = aberration_findings(dataset, refinement.aberrations, refinement.magnifications)
+    findings = [*_findings(dataset, refinement), *more]
+    return Report("CTF refinement", facts=facts, findings=findings, sections=sections)
 
 
 def _charts(series: TiltSeries, one: SeriesOptics, scale: ScaleResult | None) -> Iterator[Item]:
