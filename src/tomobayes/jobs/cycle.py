@@ -90,7 +90,7 @@ def _stepped(frame: _Frame, number: int, step: str, best: Rung) -> Path:
     half1, half2 = (best.maps / name for name in _HALVES)
     common = {"i": best.job, "o": folder, **frame.options("particle_diameter", "sym", "mask", "max_dose", "j")}
     if step == "refine":
-        options = frame.options("extract_box", "min_frames", "sigma_ang", "random_seed")
+        options = frame.options("extract_box", "min_frames", "sigma_ang", "offset_range", "random_seed")
         _finish(verbs.refine, Refine, {**common, **options, "box": frame.box, "bin": frame.binning, "images": "series"})
     elif step == "refine-ctf":
         _finish(verbs.refine_ctf, RefineCtf, {**common, "ref1": half1, "ref2": half2, "do_defocus": True, "do_scale": True})

@@ -52,12 +52,11 @@ def changes(before: Dataset, after: Dataset) -> dict[str, float]:
     """Root mean square changes of all parameters between two states of an experiment, by name and unit; per axis where there are axes."""
     pairs = list(zip(before.tilt_series, after.tilt_series, strict=True))
     old, new = before.particles, after.particles
-    turned = Rotation.from_matrix(np.swapaxes(old.rotation, 1, 2) @ new.rotation).magnitude()
     return {
-        "poses (°)": _rms([turned]) * 180 / np.pi,
+        "poses (°)": _rms([_turn(old.rotation, new.rotation)]) * 180 / np.pi,
         "positions (Å)": _rms([new.centre_angstrom - old.centre_angstrom]),
         "tilt shifts (Å)": _rms([b.shift_angstrom - a.shift_angstrom for a, b in pairs]),
-        "tilt angles (°)": _rms([_turn(a, b) for a, b in pairs]) * 180 / np.pi,
+        "tilt angles (°)": _rms([_turn(a.rotation, b.rotation) for a, b in pairs]) * 180 / np.pi,
         "defocus (Å)": _rms([_defocus(b) - _defocus(a) for a, b in pairs]),
         "scale": _rms([b.scale - a.scale for a, b in pairs]),
         "motion (Å)": _motion(before, after),
@@ -68,8 +67,9 @@ def _rms(values: Sequence[np.ndarray]) -> float:
     return float(np.sqrt(np.mean(np.square(np.concatenate([one.ravel() for one in values])))))
 
 
-def _turn(before: TiltSeries, after: TiltSeries) -> np.ndarray:
-    return Rotation.from_matrix(np.swapaxes(before.rotation, 1, 2) @ after.rotation).magnitude()
+def _turn(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """(N,) radians between matrices (N, 3, 3)."""
+    return np.asarray(Rotation.from_matrix(np.swapaxes(before, 1, 2) @ after).magnitude())
 
 
 def _defocus(series: TiltSeries) -> np.ndarray:

@@ -30,6 +30,7 @@ class Cycle(ImageParameters, JobParameters):
     )
     rounds: PositiveInt = Field(5, description="Stop after this many rounds, whether the map still improves or not.")
     sigma_ang: PositiveFloat = Field(3.0, description="Width (degrees) of the prior around the poses of the last round in refine.")
+    offset_range: PositiveFloat = Field(8.0, description="Largest shift (Å) from the positions of the last round that refine tries.")
     no_motion: bool = Field(False, description="Do not let align look for particles that move during the tilt series.")
     random_seed: NonNegativeInt = Field(0, description="Seed of the half-sets where there are none.")
     j: PositiveInt | None = Field(None, description="Threads; without it, all cores.")
