@@ -23,7 +23,7 @@ from tomobayes.tiltseries.optics_groups import split_by_time
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.scale import ScaleModel
 
-__all__ = ["run"]
+__all__ = ["run", "settings_of"]
 
 
 def run(parameters: RefineCtf, context: Context) -> Path:
@@ -32,7 +32,7 @@ def run(parameters: RefineCtf, context: Context) -> Path:
     compared = load_compared(parameters, context.log)
     folder = context.open(compared.inputs)
     references = _references(compared, parameters, context)
-    settings = _settings(parameters)
+    settings = settings_of(parameters)
     experiment, found = compared.experiment, []
     dataset = experiment.dataset if parameters.split_by_time is None else split_by_time(experiment.dataset, parameters.split_by_time)
     with context.log.steps("Comparing tilt images with references", int(experiment.usable.sum())) as step:
@@ -46,7 +46,8 @@ def run(parameters: RefineCtf, context: Context) -> Path:
     return folder
 
 
-def _settings(parameters: RefineCtf) -> CtfSettings:
+def settings_of(parameters: RefineCtf) -> CtfSettings:
+    """What the options ask for."""
     default = DefocusPrior()
     defocus, astigmatism = parameters.defocus_sigma, parameters.astigmatism_sigma
     prior = DefocusPrior(
