@@ -31,8 +31,8 @@ Float = NDArray[np.float64]
 
 OUTLIERS = 0.05
 """Share of tilts whose defocus may be anything in the range searched."""
-BELIEF_TILTS = 4.0
-"""So many tilts' worth of belief in the spread that is expected beforehand."""
+BELIEF_TILTS = 1.0
+"""As many tilts the belief in the spread that is expected beforehand is worth."""
 BINS = 512
 STEPS = 12
 
