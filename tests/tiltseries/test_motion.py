@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from alignment_scene import full_placement, true_dataset
 
 from tomobayes.tiltseries.alignment import Choice, Fitter, weak_prior
+from tomobayes.tiltseries.information import Prior
 from tomobayes.tiltseries.motion import chronological_rank, motion_basis
-from tomobayes.tiltseries.motion_scales import MotionPlan, basis_of, learned_scales
-from tomobayes.tiltseries.placement import displacement, placement_of
+from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, basis_of, learned_scales
+from tomobayes.tiltseries.placement import Placement, displacement, placement_of
 from tomobayes.tiltseries.tables import Tables
 
 PLACES = np.random.default_rng(0).uniform(-800, 800, (30, 3))
@@ -55,37 +54,38 @@ def test_scales_are_learned_from_what_particles_do():
     information = 4.0 * torch.eye(2, dtype=torch.float64).expand(36, placement.tilts, 2, 2)
     true = displacement(placement, parameters)
     seen = true + 0.5 * torch.randn(true.shape, dtype=torch.float64, generator=random)
-    table = _Parabolas(seen, information)
-    usual = replace(MotionPlan(), kernel="square-exponential").usual
-    start = placement_of(dataset, rows, basis_of(usual, place, one.dose))
-    prior, choice = weak_prior(start), Choice(torch.ones(placement.tilts, dtype=torch.bool))
-    fit = table.fit(start, prior, choice)
-    found = learned_scales(MotionPlan(), lambda plan: basis_of(plan, place, one.dose), start, table.tables(fit), prior, choice, fit)
-    assert 0.3 <= found.velocity <= 1.2
-    assert 350 <= found.divergence <= 1800
-    kept = learned_scales(MotionPlan(0.1), lambda plan: basis_of(plan, place, one.dose), start, table.tables(fit), prior, choice, fit)
-    assert kept.velocity == 0.1
+    table = _parabolas(seen, information)
+    choice = Choice(torch.ones(placement.tilts, dtype=torch.bool))
+
+    def prior(scales: Scales) -> tuple[Placement, Prior]:
+        placement = placement_of(dataset, rows, basis_of(scales.motion, place, one.dose))
+        return placement, weak_prior(placement).narrowed(scales.angles, scales.positions, len(rows))
+
+    start = Scales(MotionPlan().usual)
+    fit = Fitter(*_with(table, prior(start)), choice).fit()
+    found = learned_scales(start, (True, True, True, True), prior, table, choice, fit)
+    assert 0.3 <= found.motion.velocity <= 1.2
+    assert 300 <= found.motion.divergence <= 1800
+    assert found.angles * 1.0 < 0.3  # nothing was turned
+    assert found.positions * 20.0 < 1.5  # nor put elsewhere
+    kept = learned_scales(start, (False, True, True, True), prior, table, choice, fit)
+    assert kept.motion.velocity == start.motion.velocity
 
 
-class _Parabolas:
+def _with(table: Tables, made: tuple[Placement, Prior]) -> tuple[Placement, Tables, Prior]:
+    return made[0], table, made[1]
+
+
+def _parabolas(peak: torch.Tensor, information: torch.Tensor) -> Tables:
     """Tables whose every peak is a parabola: a flat table, beyond whose reach the parabola begins at once."""
-
-    def __init__(self, peak: torch.Tensor, information: torch.Tensor) -> None:
-        self._peak, self._information = peak, information
-
-    def tables(self, _fit: object = None) -> Tables:
-        flat = torch.zeros(*self._peak.shape[:2], 8, 8)
-        return Tables(flat, self._peak, 1.0, 0.0, self._information)
-
-    def fit(self, placement, prior, choice):
-        return Fitter(placement, self.tables(), prior, choice).fit()
+    return Tables(torch.zeros(*peak.shape[:2], 8, 8), peak, 1.0, 0.0, information)
 
 
 def test_the_fit_s_gradient_is_exact():
     """Finite differences in the whitened coordinates in which the fit runs."""
     _, placement, prior = full_placement()
     peak = torch.randn(placement.particles, placement.tilts, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
-    table = _Parabolas(3 * peak, torch.eye(2, dtype=torch.float64).expand(placement.particles, placement.tilts, 2, 2)).tables()
+    table = _parabolas(3 * peak, torch.eye(2, dtype=torch.float64).expand(placement.particles, placement.tilts, 2, 2))
     fitter = Fitter(placement, table, prior, Choice(torch.ones(placement.tilts, dtype=torch.bool)))
     weight = torch.ones(placement.particles, placement.tilts, dtype=torch.float64)
     random = torch.Generator().manual_seed(7)

@@ -38,7 +38,7 @@ def round_sentences(given: Dataset, state: AlignmentState) -> Iterator[str]:
     for index, one in state.found.items():
         spread = one.uncertainty.displacement.diagonal(dim1=-2, dim2=-1).mean().sqrt()
         sentence = f"Round {state.number}, {given.tilt_series[index].name}: particles move by {_number(_rms(one))} Å rms in the images"
-        motion = one.motion
+        motion = one.scales.motion
         if motion is not None and motion.velocity is not None and motion.divergence is not None:
             sentence += f"; velocity {_number(motion.velocity)} Å per e/Å², alike over {format_number(motion.divergence)} Å"
         if one.kept is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from tomobayes.model import Dataset
 from tomobayes.model.deformation import Deformation
 from tomobayes.tiltseries.alignment import Choice, Fit, Fitter, weak_prior
 from tomobayes.tiltseries.comparison import SAMPLE, Comparison, Cut, calibrate, compare, cut_for, portioned, predicted
-from tomobayes.tiltseries.information import Uncertainty
+from tomobayes.tiltseries.information import Prior, Uncertainty
 from tomobayes.tiltseries.keeping import Kept, chosen_by_held_out
 from tomobayes.tiltseries.motion import chronological_rank
-from tomobayes.tiltseries.motion_scales import MotionPlan, basis_of, learned_scales
+from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, basis_of, learned_scales
 from tomobayes.tiltseries.placement import DeformationPlan, Placement, placement_of
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
@@ -53,6 +53,13 @@ class AlignSettings:
     last: int | None = None
     max_dose: float | None = None
 
+    @property
+    def unknown_scales(self) -> tuple[bool, bool, bool, bool]:
+        """Which of the priors' scales are learned: velocity and divergence of motion, angles, positions."""
+        motion = self.motion
+        velocity, divergence = motion is not None and motion.velocity is None, motion is not None and motion.divergence is None
+        return velocity, divergence, self.angles, self.positions
+
     def choice(self, dose: NDArray[np.float64]) -> Choice:
         """Everything that is wanted of a tilt series whose tilts had such doses (F,)."""
         rank = chronological_rank(dose)
@@ -70,7 +77,7 @@ class AlignedSeries:
     parameters : (N,) of the placement; kept : what was looked at to decide which; None before the last round
     uncertainty : of the parameters
     signal : strength of the signal
-    motion : scales of the motion, None where there is none
+    scales : of the priors, as learned
     at_edge : share of visible pairs whose displacement is farther than the tables reach
     """
 
@@ -81,7 +88,7 @@ class AlignedSeries:
     uncertainty: Uncertainty
     signal: Signal
     kept: Kept | None = None
-    motion: MotionPlan | None = None
+    scales: Scales = field(default_factory=lambda: Scales(None))
     at_edge: float = 0.0
 
 
@@ -169,23 +176,23 @@ def align_series(
         group.learn(None if before is None else before.displacement)
     table = tables_of(groups, settings.reach_angstrom)
 
-    def basis(plan: MotionPlan) -> NDArray[np.float64]:
-        return basis_of(plan, given.particles.centre_angstrom[rows], series.dose)
+    def prior(scales: Scales) -> tuple[Placement, Prior]:
+        basis = None if scales.motion is None else basis_of(scales.motion, given.particles.centre_angstrom[rows], series.dose)
+        placement = placement_of(given, rows, basis, settings.deformation)
+        weak = weak_prior(placement, _present(series.deformation, settings.deformation), settings.regularisation)
+        return placement, weak.narrowed(scales.angles, scales.positions, len(rows))
 
-    plan = settings.motion if before is None else before.motion
-    usual = None if plan is None else plan.usual
-    placement = placement_of(given, rows, None if usual is None else basis(usual), settings.deformation)
-    prior = weak_prior(placement, _present(series.deformation, settings.deformation), settings.regularisation)
+    scales = Scales(None if settings.motion is None else settings.motion.usual) if before is None else before.scales
+    placement, narrow = prior(scales)
+    fit = Fitter(placement, table, narrow, wanted).fit()
     if before is None:
-        fit = Fitter(placement, table, prior, wanted).fit()
         for group in groups:
             group.learn(fit.displacement)
         table = tables_of(groups, settings.reach_angstrom)
-        if plan is not None and usual is not None and plan != usual:
-            usual = learned_scales(plan, basis, placement, table, prior, wanted, fit)
-            placement = replace(placement, basis=torch.from_numpy(basis(usual)))
-    kept = chosen_by_held_out(placement, table, prior, wanted) if final else None
-    fitter = Fitter(placement, table, prior, wanted if kept is None else kept.choice)
+    scales = learned_scales(scales, settings.unknown_scales, prior, table, wanted, fit)
+    placement, narrow = prior(scales)
+    kept = chosen_by_held_out(placement, table, narrow, wanted) if final else None
+    fitter = Fitter(placement, table, narrow, wanted if kept is None else kept.choice)
     fit = fitter.fit()
     return AlignedSeries(
         rows=rows,
@@ -195,7 +202,7 @@ def align_series(
         uncertainty=fitter.uncertainty(),
         signal=_common(groups),
         kept=kept,
-        motion=usual,
+        scales=scales,
         at_edge=share_at_edge(table, fit),
     )
 

@@ -6,7 +6,7 @@ information of its table. Motion is a random walk from tilt to tilt, so tilts ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,18 @@ class Prior:
     tilt_mean: Tensor
     border_precision: Tensor
     border_mean: Tensor
+
+    def narrowed(self, angles: float, positions: float, particles: int) -> Prior:
+        """With standard deviations of angles and positions multiplied by factors.
+
+        Parameters
+        ----------
+        particles : P, whose positions come first in the border
+        """
+        tilt, border = self.tilt_precision.clone(), self.border_precision.clone()
+        tilt[:, :3] /= angles**2
+        border[: 3 * particles] /= positions**2
+        return replace(self, tilt_precision=tilt, border_precision=border)
 
     def penalty(self, placement: Placement, parameters: Tensor) -> tuple[float, Tensor]:
         """-log density of parameters (N,), but for a constant, and its gradient."""

@@ -2,7 +2,8 @@
 
 Pairs of particle and tilt are dealt to folds in a pattern that leaves every particle most of its tilts and every tilt most of its
 particles. Each fold is compared with a fit to the others. Angles, positions, motion and deformation stay only if the alignment does
-better with them than without; a tilt stays as it was where the alignment gains nothing on it.
+better with them than without; a tilt stays as it was where the alignment gains no more on it than noise would. (The gain of a tilt that
+holds no signal is as often positive as negative.)
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def chosen_by_held_out(placement: Placement, tables: Tables, prior: Prior, wante
         if by_unknown[name] <= 0:
             choice, found = less, without
     for _ in range(AGAIN):
-        lost = choice.tilts & (found.gain.sum(0) <= 0)
+        lost = choice.tilts & (found.gain.sum(0) <= found.variance.sum(0).sqrt())
         if not lost.any():
             break
         choice = replace(choice, tilts=choice.tilts & ~lost)
