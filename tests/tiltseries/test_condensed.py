@@ -9,12 +9,14 @@ import pytest
 import torch
 from optics_scene import DIAMETER, changed, imaged, references, scene
 
+from tomobayes.imaging.views import transfer
 from tomobayes.model import Dataset
 from tomobayes.optics import even_phase, odd_phase, wavelength_angstrom
 from tomobayes.tiltseries.aberrations import Parity, added_up, basis_of, fit_aberrations
 from tomobayes.tiltseries.comparison import Calibration, Comparison, calibrate, compare, cut_for, predicted
 from tomobayes.tiltseries.condensed import Condensed, condense, likelihood, together, turned
 from tomobayes.tiltseries.defocus import defocus_of, defocus_phase, phase_per_angstrom, with_defocus
+from tomobayes.tiltseries.own_noise import own_share
 
 ROWS = np.arange(4)
 
@@ -117,3 +119,20 @@ def test_aberrations_end_where_the_likelihood_is_flat(told: Dataset, parity: Par
         direction = found.covariance[number] / widths[number]
         assert best > score(aside + direction)
         assert best > score(aside - direction)
+
+
+def test_own_noise_in_a_reference_is_measured_and_taken_off() -> None:
+    truth = scene(5, 4)
+    told = imaged(truth, truth, sigma=2.0)
+    rows, given = np.arange(16), references(told)
+    other = compare(told, rows, given, cut_for(told, rows, given, DIAMETER, None))
+    calibration, share = calibrate([other]), 0.3
+    precision = calibration.precision(other.shell)
+    strength = torch.stack([transfer(other.views, tilt, other.frequency) for tilt in range(5)], 1)
+    own = replace(other, slices=other.slices + share * strength * other.image * precision / other.window_share)
+    found = own_share(own, other, calibration)
+    assert np.median(found[3:]) == pytest.approx(share, rel=0.15)
+    fold = np.zeros(16, dtype=np.int64)
+    clean, biased = (condense(one, calibration, 0 * found, fold, 1).agreement[:, :, 0].real.sum() for one in (other, own))
+    mended = condense(own, calibration, found, fold, 1).agreement[:, :, 0].real.sum()
+    assert abs(mended - clean) < 0.2 * abs(biased - clean)

@@ -12,13 +12,15 @@ from tomobayes.compute.threads import use_threads
 from tomobayes.formats.relion import write_dataset
 from tomobayes.formats.relion_write import Part
 from tomobayes.jobs.compared import Compared, load_compared, references_of
+from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.figures import angstrom
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import RefineCtf
 from tomobayes.jobs.refine_ctf_report import ctf_report, series_sentence
 from tomobayes.tiltseries.aberrations import Parity
-from tomobayes.tiltseries.ctf_refinement import CtfRefinement, CtfSettings, finished, refined_series
+from tomobayes.tiltseries.ctf_refinement import CtfRefinement, CtfSettings, finished, refined_series, stages
 from tomobayes.tiltseries.defocus import DefocusPrior
+from tomobayes.tiltseries.magnification import MagnificationResult
 from tomobayes.tiltseries.optics_groups import split_by_time
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.scale import ScaleModel
@@ -32,18 +34,29 @@ def run(parameters: RefineCtf, context: Context) -> Path:
     compared = load_compared(parameters, context.log)
     folder = context.open(compared.inputs)
     references = _references(compared, parameters, context)
-    settings = settings_of(parameters)
-    experiment, found = compared.experiment, []
+    experiment = compared.experiment
     dataset = experiment.dataset if parameters.split_by_time is None else split_by_time(experiment.dataset, parameters.split_by_time)
-    with context.log.steps("Comparing tilt images with references", int(experiment.usable.sum())) as step:
-        for one in refined_series(dataset, experiment.usable, references, settings):
-            found.append(one)
-            context.log.say(series_sentence(dataset, one))
-            step(one.particles)
-    refinement = finished(dataset, found, settings)
+    refinement = _refined(replace(experiment, dataset=dataset), references, settings_of(parameters), context)
     _write(folder, context, compared, refinement)
     context.show(ctf_report(references, refinement))
     return folder
+
+
+def _refined(experiment: Experiment, references: References, settings: CtfSettings, context: Context) -> CtfRefinement:
+    """What is found stage by stage, as one."""
+    dataset = experiment.dataset
+    stretches: list[MagnificationResult] = []
+    for stage in stages(settings):
+        found = []
+        with context.log.steps("Comparing tilt images with references", int(experiment.usable.sum())) as step:
+            for one in refined_series(dataset, experiment.usable, references, stage):
+                found.append(one)
+                context.log.say(series_sentence(dataset, one))
+                step(one.particles)
+        refinement = finished(dataset, found, stage)
+        dataset = refinement.dataset
+        stretches += refinement.magnifications
+    return replace(refinement, magnifications=tuple(stretches))
 
 
 def settings_of(parameters: RefineCtf) -> CtfSettings:

@@ -19,12 +19,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tomobayes.imaging.views import Views, odd_phase_factor, specimen_frequency
 from tomobayes.optics import envelope, phase_coefficients, phase_terms
 from tomobayes.tiltseries.comparison import Calibration, Comparison
 
-__all__ = ["Condensed", "beside", "condense", "likelihood", "together", "turned"]
+__all__ = ["Condensed", "beside", "condense", "decays", "likelihood", "together", "turned"]
 
 Float = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ def condense(comparison: Comparison, calibration: Calibration, own: Float, fold:
     terms = phase_terms(seen, views.optics)
     coefficients = _coefficients(views).to(terms)
     amplitude = calibration.amplitude[c.shell].float()
-    factor = amplitude * envelope(seen.square().sum(-1), *_decay(views, seen))
+    factor = amplitude * decays(views, seen)
     precision = calibration.precision(c.shell)
     excess = 2 * torch.from_numpy(own).float()[c.shell] / amplitude.clamp_min(1e-30) * (amplitude > 0)
     members = torch.nn.functional.one_hot(torch.from_numpy(fold), n_folds).T.float()
@@ -84,19 +85,20 @@ def condense(comparison: Comparison, calibration: Calibration, own: Float, fold:
         stack += [strength * s * s, strength * s * cos, strength * cos * cos, here * s * s, here * s * cos]
         sums = (members @ torch.stack(stack, 1).flatten(1)).reshape(n_folds, len(stack), -1)
         weight, square = factor[tilt] * precision[tilt], factor[tilt].square()
-        both = torch.complex(sums[:, 0:4:2] * weight - excess * square * sums[:, 7:9], sums[:, 1:4:2] * weight)
+        both = torch.complex(sums[:, 0:4:2] * weight - excess * precision[tilt] * square * sums[:, 7:9], sums[:, 1:4:2] * weight)
         agreement.append(both * turn if turn is not None else both)
         power.append(sums[:, 4:7] * (square * precision[tilt]))
     return Condensed(seen.double().numpy(), c.shell.numpy(), torch.stack(agreement, 1).numpy(), torch.stack(power, 1).numpy())
 
 
-def _coefficients(views: Views) -> torch.Tensor:
+def _coefficients(views: Views) -> Tensor:
     return phase_coefficients(views.defocus_u_angstrom, views.defocus_v_angstrom, views.astigmatism_radians, views.phase_shift_radians)
 
 
-def _decay(views: Views, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float, torch.Tensor]:
-    dose, b_factor, scale = (value.to(like) for value in (views.dose, views.b_factor, views.scale))
-    return dose, b_factor, views.b_factor_per_dose, scale
+def decays(views: Views, seen: Tensor) -> Tensor:
+    """(F, J) a·d·exp(-B k²/4) at frequencies of the specimen (J, 2)."""
+    dose, b_factor, scale = (value.to(seen) for value in (views.dose, views.b_factor, views.scale))
+    return envelope(seen.square().sum(-1), dose, b_factor, views.b_factor_per_dose, scale)
 
 
 def together(parts: Sequence[Condensed]) -> Condensed:

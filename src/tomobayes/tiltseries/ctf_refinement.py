@@ -19,7 +19,7 @@ from tomobayes.tiltseries.optics_of_series import DefocusResult, Observed, obser
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.scale import Amplitudes, ScaleModel, ScaleResult, amplitudes, refined_scales
 
-__all__ = ["CtfRefinement", "CtfSettings", "SeriesOptics", "finished", "refined_series"]
+__all__ = ["CtfRefinement", "CtfSettings", "SeriesOptics", "finished", "refined_series", "stages"]
 
 Float = NDArray[np.float64]
 
@@ -76,6 +76,15 @@ class CtfRefinement:
     scales: tuple[ScaleResult, ...] | None
     aberrations: tuple[AberrationResult, ...]
     magnifications: tuple[MagnificationResult, ...]
+
+
+def stages(settings: CtfSettings) -> tuple[CtfSettings, ...]:
+    """What to refine one after the other, each from what the one before has found: a stretch would be taken for astigmatism."""
+    first = replace(settings, defocus=None, scale=None, aberrations=())
+    then = replace(settings, magnification=False)
+    if not settings.magnification:
+        return (then,)
+    return (first, then) if then != replace(first, magnification=False) else (first,)
 
 
 def refined_series(dataset: Dataset, usable: NDArray[np.bool_], references: References, settings: CtfSettings) -> Iterator[SeriesOptics]:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.fourier.slices import extract_slices
-from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation, specimen_frequency
+from tomobayes.imaging.views import odd_phase_factor, slice_rotation, specimen_frequency
 from tomobayes.model import Dataset
-from tomobayes.optics import envelope, phase_coefficients, phase_terms
+from tomobayes.optics import phase_coefficients, phase_terms
 from tomobayes.tiltseries.comparison import Calibration, Comparison, predicted
+from tomobayes.tiltseries.condensed import decays
 from tomobayes.tiltseries.references import References
 
 __all__ = ["MagnificationResult", "MagnificationSums", "magnification_sums", "refined_magnification", "stretched"]
@@ -138,16 +139,10 @@ def _defocus_derivatives(comparison: Comparison) -> list[Tensor]:
     phase = phase_coefficients(views.defocus_u_angstrom, views.defocus_v_angstrom, views.astigmatism_radians, views.phase_shift_radians).to(
         terms
     )
-    decay = envelope(seen.square().sum(-1), *_decay(views, seen))
-    signal = comparison.slices * (torch.cos(phase @ terms) * decay)
+    signal = comparison.slices * (torch.cos(phase @ terms) * decays(views, seen))
     if views.optics.odd_zernike:
         signal = signal * odd_phase_factor(views, comparison.frequency)
     return [signal * (1e4 * terms[number]) for number in range(3)]
-
-
-def _decay(views: Views, like: Tensor) -> tuple[Tensor, Tensor, float, Tensor]:
-    dose, b_factor, scale = (value.to(like) for value in (views.dose, views.b_factor, views.scale))
-    return dose, b_factor, views.b_factor_per_dose, scale
 
 
 def refined_magnification(group: int, before: Matrix, found: Sequence[MagnificationSums]) -> MagnificationResult:

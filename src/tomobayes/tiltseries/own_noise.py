@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tomobayes.imaging.views import transfer
 from tomobayes.tiltseries.comparison import Calibration, Comparison, predicted
 
 __all__ = ["own_share", "without_own_noise"]
@@ -23,7 +24,7 @@ def own_share(own: Comparison, other: Comparison, calibration: Calibration) -> N
     ----------
     own, other : the same particles with the map of their own half-set and with that of the other one, which holds none of their noise
     """
-    share, strength = _agreement(own, calibration) - _agreement(other, calibration), _strength(own)
+    share, strength = _agreement(own, calibration) - _agreement(other, calibration), _strength(own, calibration)
     h: NDArray[np.float64] = (share / strength.clamp_min(1e-300)).clamp_min(0).numpy()
     return h
 
@@ -31,7 +32,7 @@ def own_share(own: Comparison, other: Comparison, calibration: Calibration) -> N
 def without_own_noise(calibration: Calibration, comparison: Comparison, own: NDArray[np.float64]) -> Calibration:
     """The calibration with the amplitude that is left once the agreement with a particle's own noise is taken off."""
     found = _agreement(comparison, calibration)
-    signal = found - torch.from_numpy(own) * _strength(comparison)
+    signal = found - torch.from_numpy(own) * _strength(comparison, calibration)
     amplitude = calibration.amplitude * (signal / found.clamp_min(1e-300)).clamp(0, 1)
     return Calibration(amplitude, calibration.sigma2)
 
@@ -43,14 +44,12 @@ def _agreement(comparison: Comparison, calibration: Calibration) -> torch.Tensor
     return _per_shell((product.sum(0) * calibration.precision(comparison.shell)).sum(0), comparison.shell)
 
 
-def _strength(comparison: Comparison) -> torch.Tensor:
-    """(S,) Σ 2 (CTF·d·a)², what noise of unit share adds to the agreement."""
-    from tomobayes.imaging.views import transfer
-
+def _strength(comparison: Comparison, calibration: Calibration) -> torch.Tensor:
+    """(S,) Σ 2 (CTF·d·a)²/σ², what noise of unit share adds to the agreement."""
     views, total = comparison.views, torch.zeros(len(comparison.shell))
-    for tilt in range(len(views.rotation)):
+    for tilt, precision in enumerate(calibration.precision(comparison.shell)):
         factor = transfer(views, tilt, comparison.frequency).square()
-        total += 2 * (views.visible[:, tilt, None] * factor).sum(0)
+        total += 2 * precision * (views.visible[:, tilt, None] * factor).sum(0)
     return _per_shell(total, comparison.shell)
 
 
