@@ -123,7 +123,9 @@ def test_ladder_of_hexamers(shared, tmp_path, claims):
         write_dataset(tmp_path / name, replace(dataset, particles=some_of(dataset.particles, chosen), motion_angstrom=motion))
     common = ("--max-dose", MAX_DOSE, "--sym", "C6", "--particle-diameter", 230)
     cycle = tmp_path / "cycle"
-    tomobayes("cycle", "--i", tmp_path / "given", "--box", 64, *common, "--sigma-ang", 1.5, "--rounds", 3, "--o", cycle)
+    tomobayes(
+        "cycle", "--i", tmp_path / "given", "--box", 64, *common, "--sigma-ang", 1.5, "--offset-range", 6, "--rounds", 2, "--o", cycle
+    )
     oracle = _half_maps(tmp_path / "true", tmp_path / "oracle", 64, *common)
     rungs = _rungs(cycle)
     for row in rungs:
