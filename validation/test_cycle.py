@@ -132,10 +132,10 @@ def test_ladder_of_hexamers(shared, tmp_path, claims):
         print("  ".join(str(cell) for cell in row))
         claims.measured(f"{row[0]}: shells resolved", float(row[2]))
     best = [float(row[2]) for row in rungs if row[-1] == "yes"]
-    curves = {
-        name: fsc_curve(shared, folder / "half1.mrc", folder / "half2.mrc", 20) for name, folder in (("figure", cycle), ("oracle", oracle))
-    }
-    found = {name: resolution(curve, 64 * 4.05) for name, curve in curves.items()}
-    start = resolution(fsc_curve(shared, cycle / "start_map/half1.mrc", cycle / "start_map/half2.mrc", 20), 64 * 4.05)
-    claims.measured("resolution (FSC 0.143), Å", found["figure"], at_most=1.1 * found["oracle"], oracle=found["oracle"], null=start)
+    halves = {"figure": cycle, "oracle": oracle, "null": cycle / "start_map"}
+    curves = {name: fsc_curve(shared, folder / "half1.mrc", folder / "half2.mrc", 20) for name, folder in halves.items()}
+    found = {name: resolution(curve, 64 * 4.05, 0.5) for name, curve in curves.items()}  # at 0.143 the end of the box is resolved
+    claims.measured("resolution (FSC 0.5), Å", found["figure"], at_most=1.1 * found["oracle"], oracle=found["oracle"], null=found["null"])
+    means = {name: float(curve[1:].mean()) for name, curve in curves.items()}
+    claims.measured("mean FSC of the half-maps", means["figure"], oracle=means["oracle"], null=means["null"])
     claims.measured("resolved shells that a step lost at most", max(0.0, *-np.diff(best)), at_most=0.05)
