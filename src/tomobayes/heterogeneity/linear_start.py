@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tomobayes.heterogeneity.gridding import Gridded
+from tomobayes.compute.executors import Executor, InProcess
+from tomobayes.heterogeneity.gridding import Gridded, grid_particles
 from tomobayes.heterogeneity.mixture import fit_mixture
 from tomobayes.heterogeneity.subspace import expected_coefficients, fit_subspace, log_evidence
+from tomobayes.imaging.gathering import Portion
+from tomobayes.inference.classification.iteration import with_classes
+from tomobayes.inference.classification.state import ClassSettings, ClassStart, ClassState
+from tomobayes.inference.reconstruction import Gather
 from tomobayes.maps.fsc import FscCurves, last_shell_above
 from tomobayes.maps.resampling import fourier_resample
 
-__all__ = ["LinearStart", "coarse_mask", "linear_start", "start_radius"]
+__all__ = ["LinearStart", "linear_start", "subspace_start"]
+
+IN_PROCESS = InProcess()
 
 LARGEST_RANK, FOLDS = 8, 4
 MOST_BYTES = 2e9
@@ -30,7 +36,7 @@ class LinearStart:
 
     Parameters
     ----------
-    posterior : (P, K) float64, of the gridded particles
+    posterior : (P, K) float64, of the gridded particles; the same for all where they do not differ as far as can be told
     gain_nats : (r+1,) by how much the first 0, 1 … r components explain images that they were not made of better than the mean alone does;
         standard_error : of each
     rank : number of components that are worth having; 0: particles do not differ as far as can be told
@@ -44,6 +50,22 @@ class LinearStart:
     latent: Tensor
 
 
+def subspace_start(
+    parts: list[Portion], gather: Gather, state: ClassState, settings: ClassSettings, seed: int, executor: Executor = IN_PROCESS
+) -> ClassState:
+    """Where several classes start: from a consensus, and the directions in which particles differ from it."""
+    assert state.maps is not None
+    finest = settings.finest_radius or settings.images.largest_radius
+    radius = _radius(state.maps.consensus_fsc, len(state.rows), finest)
+    gridded = grid_particles(parts, gather, state, radius, executor)
+    mask = torch.from_numpy(fourier_resample(settings.focus, gridded.box)).clamp(0, 1)
+    found = linear_start(gridded, mask, settings.n_classes, seed)
+    posterior = torch.zeros(len(state.posterior), settings.n_classes, dtype=torch.float64)
+    posterior[torch.from_numpy(gridded.particles)] = found.posterior
+    start = ClassStart("subspace", tuple(found.gain_nats.tolist()), tuple(found.standard_error.tolist()), found.rank)
+    return with_classes(state, posterior, start)
+
+
 def linear_start(gridded: Gridded, mask: Tensor, n_classes: int, seed: int) -> LinearStart:
     """Memberships of K classes, from a subspace of at most K-1 dimensions (that is all that K maps span).
 
@@ -54,9 +76,13 @@ def linear_start(gridded: Gridded, mask: Tensor, n_classes: int, seed: int) -> L
     largest = max(1, min(n_classes - 1, LARGEST_RANK))
     gain, error, rank = _worth(_held_out(gridded, mask, largest, seed))
     told = expected_coefficients(gridded, fit_subspace(gridded, mask, largest, seed))
-    linear, quadratic = told.of_rank(max(rank, 1)).without_contrast()
-    mixture = fit_mixture(linear, quadratic, n_classes, seed)
-    return LinearStart(mixture.posterior, gain, error, rank, told.posterior()[0][:, 1:])
+    latent = told.posterior()[0][:, 1:]
+    if rank == 0:
+        alike = torch.full((len(latent), n_classes), 1 / n_classes, dtype=torch.float64)
+        return LinearStart(alike, gain, error, rank, latent)
+    # Components that only fit noise have faded; a weak one that tells a small class apart may predict too little to count.
+    mixture = fit_mixture(*told.without_contrast(), n_classes, seed)
+    return LinearStart(mixture.posterior, gain, error, rank, latent)
 
 
 def _held_out(gridded: Gridded, mask: Tensor, largest: int, seed: int) -> Tensor:
@@ -81,14 +107,9 @@ def _worth(evidence: Tensor) -> tuple[Tensor, Tensor, int]:
     return total, error, rank if sure else 0
 
 
-def start_radius(curves: FscCurves, particles: int, finest: int) -> int:
+def _radius(curves: FscCurves, particles: int, finest: int) -> int:
     """Fourier radius at which particles are gridded: as far as the map of all is well known, and as fits into memory."""
     radius = min(finest, max(last_shell_above(curves.corrected, 0.5), 6))
     while radius > 4 and particles * 20 * 2.1 * radius**3 > MOST_BYTES:
         radius -= 1
     return radius
-
-
-def coarse_mask(mask: NDArray[np.float32], box: int) -> Tensor:
-    """A mask (n, n, n) on a coarser grid of the same edge length."""
-    return torch.from_numpy(fourier_resample(mask, box)).clamp(0, 1)

@@ -7,7 +7,7 @@ variance per shell that is learned from it (automatic relevance determination), 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ __all__ = ["Coefficients", "Subspace", "expected_coefficients", "fit_subspace", 
 
 CONTRAST_VARIANCE = 0.04
 """Where the variance of contrasts starts."""
+TURNING, JUDGING = 15, 25
+"""Iterations before and after components are judged."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,11 @@ def expected_coefficients(gridded: Gridded, subspace: Subspace) -> Coefficients:
     return Coefficients(linear, quadratic, prior)
 
 
-def fit_subspace(gridded: Gridded, mask: Tensor, rank: int, seed: int, iterations: int = 30) -> Subspace:
+def fit_subspace(gridded: Gridded, mask: Tensor, rank: int, seed: int) -> Subspace:
     """Offset and components from random coefficients.
+
+    At first components are taken as exact and as large as they come out, so that they turn to where particles differ most before any
+    of them is judged.
 
     Parameters
     ----------
@@ -110,8 +115,11 @@ def fit_subspace(gridded: Gridded, mask: Tensor, rank: int, seed: int, iteration
     mean = torch.cat([torch.zeros(len(latent), 1, dtype=torch.float64), latent - latent.mean(0)], 1)
     covariance = torch.zeros(len(mean), rank + 1, rank + 1, dtype=torch.float64)
     covariance[:, 0, 0] = CONTRAST_VARIANCE
-    subspace = _maximised(gridded, mean, covariance, mask, _first_priors(gridded, rank))
-    for _ in range(iterations):
+    generous = _first_priors(gridded, rank)
+    subspace = _maximised(gridded, mean, covariance, mask, generous)
+    for iteration in range(TURNING + JUDGING):
+        if iteration < TURNING:
+            subspace = replace(subspace, covariance=torch.zeros_like(subspace.covariance), tau2=generous)
         mean, covariance = expected_coefficients(gridded, subspace).posterior()
         subspace = _ordered(_whitened(_maximised(gridded, mean, covariance, mask, subspace.tau2), mean, covariance))
     return subspace

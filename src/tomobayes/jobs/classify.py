@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tomobayes.compute.threads import use_threads
-from tomobayes.heterogeneity.gridding import grid_particles
-from tomobayes.heterogeneity.linear_start import coarse_mask, linear_start, start_radius
+from tomobayes.heterogeneity.linear_start import subspace_start
 from tomobayes.imaging.gathering import Portion, portions
-from tomobayes.inference.classification.iteration import classify, consensus, random_start, with_classes
-from tomobayes.inference.classification.state import ClassSettings, ClassStart, ClassState
+from tomobayes.inference.classification.iteration import classify, consensus, random_start
+from tomobayes.inference.classification.state import ClassSettings, ClassState
 from tomobayes.inference.state import Settings
 from tomobayes.jobs.classify_files import write_class_iteration, write_class_result
 from tomobayes.jobs.classify_report import class_sentence, classification_report, start_sentence
@@ -162,13 +160,6 @@ def _first_state(task: _Task, running: Execution, parameters: Classify) -> Class
     """Noise and strength of the images around one map, and the first classes."""
     parts, gather, executor, settings = task.parts, running.gather, running.executor, task.settings
     state = consensus(task.experiment.dataset.particles, parts, gather, settings, executor)
-    assert state.maps is not None
     if parameters.start == "random":
         return random_start(parts, gather, state, settings, parameters.restarts, parameters.random_seed, executor)
-    radius = start_radius(state.maps.consensus_fsc, len(state.rows), settings.finest_radius or settings.images.largest_radius)
-    gridded = grid_particles(parts, gather, state, radius, executor)
-    found = linear_start(gridded, coarse_mask(settings.focus, gridded.box), settings.n_classes, parameters.random_seed)
-    posterior = torch.zeros(len(state.posterior), settings.n_classes, dtype=torch.float64)
-    posterior[torch.from_numpy(gridded.particles)] = found.posterior
-    start = ClassStart("subspace", tuple(found.gain_nats.tolist()), tuple(found.standard_error.tolist()), found.rank)
-    return with_classes(state, posterior, start)
+    return subspace_start(parts, gather, state, settings, parameters.random_seed, executor)

@@ -112,6 +112,7 @@ def difference(sums: Sums, common: Tensor, ssnr: Tensor) -> Tensor:
     mean = shell_mean(torch.where(inside, weight, 0), shell)[shell]
     prior = mean / torch.nn.functional.pad(ssnr[: sums.radius + 1].to(mean), (0, 1), value=1)[shell]
     left = data * sums.box - weight * torch.fft.rfftn(torch.fft.ifftshift(common))
-    spectrum = torch.where(inside & (mean > 0), left / (weight + prior).clamp_min(1e-30), 0)
+    denominator = torch.maximum(weight, 1e-3 * mean) + prior
+    spectrum = torch.where(inside & (mean > 0), left / denominator.clamp_min(1e-30), 0)
     found: Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(sums.box,) * 3))
     return found

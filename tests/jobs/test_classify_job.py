@@ -1,0 +1,92 @@
+"""``classify``: from poses to classes in RELION's files; stopped and continued to the same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tomobayes.cli import main
+from tomobayes.formats.mrc import read_map, write_map
+from tomobayes.formats.relion import read_dataset
+from tomobayes.formats.star import read_star
+from tomobayes.model import Map
+
+WORDS = ["classify", "--box", "24", "--particle-diameter", "250", "--k", "2", "--j", "1"]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory) -> Path:
+    """Two tiny tilt series of whole ribosomes and of ones that lack a third."""
+    folder = tmp_path_factory.mktemp("mixed")
+    words = ["simulate", "--angpix", "16", "--box", "24", "--n-series", "1", "--n-particles", "1", "--image-size-px", "60", "60"]
+    assert main([*words, "--tilt-step", "40", "--o", str(folder / "one")]) == 0
+    whole = read_map(folder / "one/truth_class1.mrc")
+    write_map(folder / "part.mrc", Map(np.array(whole.data * (np.arange(24) < 13), dtype=np.float32), 16.0))
+    words = ["simulate", "--model", str(folder / "one/truth_class1.mrc"), str(folder / "part.mrc"), "--angpix", "16", "--box", "24"]
+    words += ["--n-series", "2", "--n-particles", "16", "--image-size-px", "120", "120", "--tilt-min", "-40", "--tilt-max", "40"]
+    words += ["--tilt-step", "10", "--thickness", "400", "--min-distance", "250", "--snr", "0.5", "--data-type", "float32"]
+    assert main([*words, "--o", str(folder / "sim")]) == 0
+    return folder / "sim"
+
+
+def _input(mixed: Path) -> list[str]:
+    return ["--i", str(mixed), "--p", str(mixed / "particles_truth.star")]
+
+
+@pytest.fixture(scope="module")
+def classified(mixed, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("classified") / "cls"
+    assert main([*WORDS, *_input(mixed), "--max-iter", "4", "--o", str(folder)]) == 0
+    return folder
+
+
+def test_classes_are_found(classified, mixed):
+    truth = read_dataset(mixed, particles=mixed / "particles_truth.star").particles.class_number
+    found = read_dataset(classified).particles.class_number
+    right = (found == truth).mean()
+    assert max(right, 1 - right) > 0.95
+
+
+def test_files_are_those_of_relion(classified):
+    for name in ("run_it001_class001.mrc", "run_it001_data.star", "run_class002.mrc", "run_half1_class001_unfil.mrc", "run_model.star"):
+        assert (classified / name).exists(), name
+    rows = read_star(classified / "run_data.star")["particles"].columns
+    shares = np.stack([rows[f"tomobayesClassProbability{k}"].astype(float) for k in (1, 2)])
+    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
+    np.testing.assert_array_equal(shares.argmax(0) + 1, rows["rlnClassNumber"].astype(int))
+    model = read_star(classified / "run_model.star")["model_classes"].columns
+    assert model["rlnClassDistribution"].astype(float).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_report_tells_of_classes(classified):
+    report = json.loads((classified / "report.json").read_text())
+    titles = [section["title"] for section in report["sections"]]
+    assert titles[:4] == ["Maps", "Resolution", "Particles", "Convergence"]
+    assert any("in which particles differ" in finding["text"] for finding in report["findings"])
+
+
+def test_continued_ends_as_if_never_stopped(classified, mixed, tmp_path):
+    words = [*WORDS, *_input(mixed), "--o", str(tmp_path / "cls")]
+    assert main([*words, "--max-iter", "2"]) == 0
+    stopped = json.loads((tmp_path / "cls/report.json").read_text())
+    assert main(["classify", "--o", str(tmp_path / "cls"), "--continue", "--from-iteration", "1", "--max-iter", "4"]) == 0
+    assert stopped["title"] == "Classification"
+    one, two = (read_map(folder / "run_class001.mrc").data for folder in (classified, tmp_path / "cls"))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_particles_without_angles_are_refused(mixed, tmp_path, capsys):
+    table = (mixed / "particles_truth.star").read_text()
+    bare = tmp_path / "bare.star"
+    rows = read_star(mixed / "particles_truth.star")["particles"].columns
+    assert "rlnAngleRot" in rows
+    lines = table.splitlines()
+    labels = [line.split()[0] for line in lines if line.startswith("_rlnAngle")]
+    assert labels
+    bare.write_text(table.replace("_rlnAngle", "_rlnOther"))
+    assert main([*WORDS, "--i", str(mixed), "--p", str(bare), "--o", str(tmp_path / "out")]) == 2
+    assert "no angles" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
