@@ -10,7 +10,7 @@ from alignment_scene import full_placement, true_dataset
 from tomobayes.tiltseries.alignment import Choice, Fitter, weak_prior
 from tomobayes.tiltseries.information import Prior
 from tomobayes.tiltseries.motion import chronological_rank, motion_basis
-from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, basis_of, learned_scales
+from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, learned_scales, modes_of
 from tomobayes.tiltseries.placement import Placement, displacement, placement_of
 from tomobayes.tiltseries.tables import Tables
 
@@ -34,7 +34,7 @@ def test_rank_follows_dose():
 
 
 def test_velocities_are_per_dose():
-    at_three, at_six = (basis_of(MotionPlan(0.5, 900.0), PLACES, dose * np.arange(5)) for dose in (3.0, 6.0))
+    at_three, at_six = (modes_of(PLACES, dose * np.arange(5), "exponential")(MotionPlan(0.5, 900.0)) for dose in (3.0, 6.0))
     np.testing.assert_allclose(at_six, 2 * at_three)
     assert np.sqrt((at_three**2).sum(1).mean()) == pytest.approx(1.5, rel=1e-3)
 
@@ -44,8 +44,9 @@ def test_scales_are_learned_from_what_particles_do():
     dataset = true_dataset(6, 3.0)
     one = dataset.tilt_series[0]
     truth = MotionPlan(0.6, 800.0)
-    rows, place = np.arange(36), dataset.particles.centre_angstrom
-    placement = placement_of(dataset, rows, basis_of(truth, place, one.dose))
+    rows = np.arange(36)
+    modes = modes_of(dataset.particles.centre_angstrom, one.dose, "square-exponential")
+    placement = placement_of(dataset, rows, modes(truth))
     random = torch.Generator().manual_seed(4)
     steps = torch.randn(placement.tilts, 3, placement.basis.shape[1], dtype=torch.float64, generator=random)
     parameters = torch.zeros(placement.size, dtype=torch.float64)
@@ -58,7 +59,7 @@ def test_scales_are_learned_from_what_particles_do():
     choice = Choice(torch.ones(placement.tilts, dtype=torch.bool))
 
     def prior(scales: Scales) -> tuple[Placement, Prior]:
-        placement = placement_of(dataset, rows, basis_of(scales.motion, place, one.dose))
+        placement = placement_of(dataset, rows, modes(scales.motion))
         return placement, weak_prior(placement).narrowed(scales.angles, scales.positions, len(rows))
 
     start = Scales(MotionPlan().usual)

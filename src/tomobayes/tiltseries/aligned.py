@@ -18,7 +18,7 @@ from tomobayes.tiltseries.comparison import SAMPLE, Comparison, Cut, calibrate, 
 from tomobayes.tiltseries.information import Prior, Uncertainty
 from tomobayes.tiltseries.keeping import Kept, chosen_by_held_out
 from tomobayes.tiltseries.motion import chronological_rank
-from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, basis_of, learned_scales
+from tomobayes.tiltseries.motion_scales import USUAL_ANGLE, USUAL_POSITION, MotionPlan, Scales, learned_scales, modes_of
 from tomobayes.tiltseries.placement import DeformationPlan, Placement, placement_of
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
@@ -176,15 +176,18 @@ def align_series(
         group.learn(None if before is None else before.displacement)
     table = tables_of(groups, settings.reach_angstrom)
 
+    kernel = "square-exponential" if settings.motion is None else settings.motion.kernel
+    modes = modes_of(given.particles.centre_angstrom[rows], series.dose, kernel)
+
     def prior(scales: Scales) -> tuple[Placement, Prior]:
-        basis = None if scales.motion is None else basis_of(scales.motion, given.particles.centre_angstrom[rows], series.dose)
+        basis = None if scales.motion is None else modes(scales.motion)
         placement = placement_of(given, rows, basis, settings.deformation)
         weak = weak_prior(placement, _present(series.deformation, settings.deformation), settings.regularisation)
         return placement, weak.narrowed(scales.angles, scales.positions, len(rows))
 
-    scales = Scales(None if settings.motion is None else settings.motion.usual) if before is None else before.scales
-    placement, narrow = prior(scales)
-    fit = Fitter(placement, table, narrow, wanted).fit()
+    usual = Scales(None if settings.motion is None else settings.motion.usual, USUAL_ANGLE, USUAL_POSITION)
+    scales = usual if before is None else before.scales
+    fit = _fitter(prior(scales), table, wanted).fit()
     if before is None:
         for group in groups:
             group.learn(fit.displacement)
@@ -205,6 +208,11 @@ def align_series(
         scales=scales,
         at_edge=share_at_edge(table, fit),
     )
+
+
+def _fitter(made: tuple[Placement, Prior], table: Tables, choice: Choice) -> Fitter:
+    placement, prior = made
+    return Fitter(placement, table, prior, choice)
 
 
 def compared_groups(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 __all__ = ["Kernel", "chronological_rank", "motion_basis"]
@@ -43,7 +44,7 @@ def motion_basis(
     """
     distance = np.linalg.norm(position_angstrom[:, None] - position_angstrom, axis=-1) / sigma_divergence
     covariance = sigma_velocity**2 * np.exp(-(distance**2) if kernel == "square-exponential" else -distance)
-    variance, modes = np.linalg.eigh(covariance)
+    variance, modes = (one.numpy() for one in torch.linalg.eigh(torch.from_numpy(covariance)))
     kept = np.cumsum(variance.clip(min=0)) > left_out * variance.sum()
     kept[-1] = True
     basis: NDArray[np.float64] = (modes[:, kept] * np.sqrt(variance[kept].clip(min=0)))[:, ::-1].copy()

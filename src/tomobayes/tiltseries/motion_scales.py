@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,12 +22,17 @@ from tomobayes.tiltseries.motion import Kernel, motion_basis
 from tomobayes.tiltseries.placement import Placement, pulled_back
 from tomobayes.tiltseries.tables import Tables, look_up
 
-__all__ = ["MotionPlan", "Scales", "basis_of", "learned_scales"]
+__all__ = ["USUAL_ANGLE", "USUAL_POSITION", "MotionPlan", "Scales", "learned_scales", "modes_of"]
 
 USUAL_VELOCITY, USUAL_DIVERGENCE = 0.2, 5000.0
 """Å per e/Å² and Å: where the search begins, RELION's defaults."""
 BELIEF = 3.0
 """Standard deviation of the scales around where the search begins, in factors of 2."""
+USUAL_ANGLE, USUAL_POSITION = 0.25, 0.1
+"""How far angles and positions usually are off, as shares of the widths of their weak priors: 0.25° and 2 Å."""
+WAYS = ((0, 0, 0, 1), (0, 0, 1, 0), (1, 1, 0, 0), (0, 1, 0, 0), (1, 0, 0, 0))
+"""Directions of the search among positions, angles, and divergence and velocity: those two make up for each other."""
+SWEEPS = 4
 NARROWEST = 500.0
 """Å, the shortest distance over which motion is looked for to be alike."""
 
@@ -50,12 +56,27 @@ class MotionPlan:
         return replace(self, velocity=self.velocity or USUAL_VELOCITY, divergence=self.divergence or USUAL_DIVERGENCE)
 
 
-def basis_of(plan: MotionPlan, position_angstrom: NDArray[np.float64], dose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P, M) modes of motion between tilts with the scales of a plan, which must have both."""
-    assert plan.velocity is not None and plan.divergence is not None
+def modes_of(
+    position_angstrom: NDArray[np.float64], dose: NDArray[np.float64], kernel: Kernel
+) -> Callable[[MotionPlan], NDArray[np.float64]]:
+    """A function that gives the modes (P, M) of motion between tilts with the scales of a plan, which must have both.
+
+    Parameters
+    ----------
+    position_angstrom : (P, 3); dose : (F,) e/Å² before each tilt
+    """
     steps = np.diff(np.sort(dose))
     per_tilt = float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 1.0
-    return motion_basis(position_angstrom, plan.velocity * per_tilt, plan.divergence, plan.kernel)
+
+    @cache
+    def shapes(divergence: float) -> NDArray[np.float64]:
+        return motion_basis(position_angstrom, 1.0, divergence, kernel)
+
+    def of(plan: MotionPlan) -> NDArray[np.float64]:
+        assert plan.velocity is not None and plan.divergence is not None
+        return plan.velocity * per_tilt * shapes(plan.divergence)
+
+    return of
 
 
 @dataclass(frozen=True)
@@ -94,7 +115,7 @@ def learned_scales(
     Parameters
     ----------
     free : which of velocity, divergence, angles and positions are learned
-    prior : placement, with its modes of motion, and prior of some scales
+    prior : placement and prior of some scales
     fit : around which the tables are taken for parabolas
     """
     slope = look_up(tables, fit.displacement)[1]
@@ -108,24 +129,19 @@ def learned_scales(
         return known[steps]
 
     best: tuple[int, ...] = (0, 0, 0, 0)
-    while True:
-        near = [_stepped(best, axis, sign) for axis in range(4) if free[axis] for sign in (-1, 1)]
-        found = max([best, *(steps for steps in near if not _too_narrow(start.stretched(steps)))], key=score)
-        if found == best:
-            return start.stretched(best)
-        # On in the same direction for as long as it pays: one look instead of one along every axis.
-        step = tuple(b - a for a, b in zip(best, found, strict=True))
-        while not _too_narrow(start.stretched(_sum(found, step))) and score(_sum(found, step)) > score(found):
-            found = _sum(found, step)
-        best = found
-
-
-def _stepped(steps: tuple[int, ...], axis: int, sign: int) -> tuple[int, ...]:
-    return tuple(step + sign * (place == axis) for place, step in enumerate(steps))
-
-
-def _sum(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(a + b for a, b in zip(one, two, strict=True))
+    ways = [way for way in WAYS if all(learned for learned, step in zip(free, way, strict=True) if step)]
+    for _ in range(SWEEPS):
+        before = best
+        for way in ways:
+            for sign in (-1, 1):
+                while True:
+                    tried = tuple(place + sign * step for place, step in zip(best, way, strict=True))
+                    if _too_narrow(start.stretched(tried)) or score(tried) <= score(best):
+                        break
+                    best = tried
+        if best == before:
+            break
+    return start.stretched(best)
 
 
 def _too_narrow(scales: Scales) -> bool:
