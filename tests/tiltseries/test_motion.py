@@ -64,12 +64,12 @@ def test_scales_are_learned_from_what_particles_do():
 
     start = Scales(MotionPlan().usual)
     fit = Fitter(*_with(table, prior(start)), choice).fit()
-    found = learned_scales(start, (True, True, True, True), prior, table, choice, fit)
+    found = learned_scales(start, (True, True, True, True), prior, table, choice, fit.displacement)
     assert 0.3 <= found.motion.velocity <= 1.2
     assert 300 <= found.motion.divergence <= 1800
     assert found.angles * 1.0 < 0.3  # nothing was turned
     assert found.positions * 20.0 < 1.5  # nor put elsewhere
-    kept = learned_scales(start, (False, True, True, True), prior, table, choice, fit)
+    kept = learned_scales(start, (False, True, True, True), prior, table, choice, fit.displacement)
     assert kept.motion.velocity == start.motion.velocity
 
 

@@ -185,14 +185,16 @@ def align_series(
         weak = weak_prior(placement, _present(series.deformation, settings.deformation), settings.regularisation)
         return placement, weak.narrowed(scales.angles, scales.positions, len(rows))
 
-    usual = Scales(None if settings.motion is None else settings.motion.usual, USUAL_ANGLE, USUAL_POSITION)
-    scales = usual if before is None else before.scales
-    fit = _fitter(prior(scales), table, wanted).fit()
     if before is None:
+        scales = Scales(None if settings.motion is None else settings.motion.usual, USUAL_ANGLE, USUAL_POSITION)
+        placement, narrow = prior(scales)
+        around = Fitter(placement, table, narrow, wanted).fit().displacement
         for group in groups:
-            group.learn(fit.displacement)
+            group.learn(around)
         table = tables_of(groups, settings.reach_angstrom)
-    scales = learned_scales(scales, settings.unknown_scales, prior, table, wanted, fit)
+    else:
+        scales, around = before.scales, before.displacement
+    scales = learned_scales(scales, settings.unknown_scales, prior, table, wanted, around)
     placement, narrow = prior(scales)
     kept = chosen_by_held_out(placement, table, narrow, wanted) if final else None
     fitter = Fitter(placement, table, narrow, wanted if kept is None else kept.choice)
@@ -208,11 +210,6 @@ def align_series(
         scales=scales,
         at_edge=share_at_edge(table, fit),
     )
-
-
-def _fitter(made: tuple[Placement, Prior], table: Tables, choice: Choice) -> Fitter:
-    placement, prior = made
-    return Fitter(placement, table, prior, choice)
 
 
 def compared_groups(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tomobayes.tiltseries.alignment import Choice, Fit, free_parameters
+from tomobayes.tiltseries.alignment import Choice, free_parameters
 from tomobayes.tiltseries.chain import factorised
 from tomobayes.tiltseries.information import Prior, information_chain
 from tomobayes.tiltseries.motion import Kernel, motion_basis
@@ -108,7 +108,7 @@ def learned_scales(
     prior: Callable[[Scales], tuple[Placement, Prior]],
     tables: Tables,
     choice: Choice,
-    fit: Fit,
+    around_angstrom: Tensor,
 ) -> Scales:
     """The scales with the highest evidence, by steps of a factor of 2.
 
@@ -116,10 +116,10 @@ def learned_scales(
     ----------
     free : which of velocity, divergence, angles and positions are learned
     prior : placement and prior of some scales
-    fit : around which the tables are taken for parabolas
+    around_angstrom : (P, F, 2) displacements found so far, around which the tables are taken for parabolas
     """
-    slope = look_up(tables, fit.displacement)[1]
-    pull = slope + (tables.information @ fit.displacement[..., None])[..., 0]
+    slope = look_up(tables, around_angstrom)[1]
+    pull = slope + (tables.information @ around_angstrom[..., None])[..., 0]
     known: dict[tuple[int, ...], float] = {}
 
     def score(steps: tuple[int, ...]) -> float:
@@ -134,11 +134,14 @@ def learned_scales(
         before = best
         for way in ways:
             for sign in (-1, 1):
+                here = best
                 while True:
                     tried = tuple(place + sign * step for place, step in zip(best, way, strict=True))
                     if _too_narrow(start.stretched(tried)) or score(tried) <= score(best):
                         break
                     best = tried
+                if best != here:
+                    break
         if best == before:
             break
     return start.stretched(best)
