@@ -6,12 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from commands import mean_fsc, read_json, tomobayes
-from tilt_series_scene import DIAMETER, Planted, planted, position_error
+from tilt_series_scene import DIAMETER, PIXEL, Planted, planted, position_error
+from tomobayes.formats.mrc import read_map
 from tomobayes.formats.relion import read_dataset
 from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset
+from tomobayes.tiltseries.aligned import AlignSettings, align_series
+from tomobayes.tiltseries.motion_scales import MotionPlan
+from tomobayes.tiltseries.placement import DeformationPlan
+from tomobayes.tiltseries.references import from_half_maps
 
 RADIUS_PX = 36
 """Of the sphere in which half-maps of the shared ribosomes are compared."""
@@ -68,7 +74,7 @@ def test_half_maps_then_agree_further_than_relions(shared, check, tmp_path, clai
     tomobayes("reconstruct", "--i", tmp_path / "out", "--box", 96, "--o", tmp_path / "map")
     halves = (tmp_path / "map/half1.mrc", tmp_path / "map/half2.mrc")
     told = read_json(check("fsc.py", *halves, "--radius", RADIUS_PX, "--json"))
-    claims.measured("FSC 0.143 of the half-maps, Å", told["res_0_143"], at_most=15.99, null=27.4)
+    claims.measured("FSC 0.143 of the half-maps, Å", told["res_0_143"], at_most=15.99, oracle=16.0, null=27.4)
 
 
 def _relion_files(data: Path) -> tuple[Path, Path, Path]:
@@ -127,6 +133,39 @@ def test_everything_together(tmp_path, claims):
     truth, oracle = read_dataset(scene.truth), _aligned(scene, tmp_path / "oracle", "--motion", "--deformation", "--def-model", "affine")[0]
     before, after, best = (max(_free_of_origin(one, truth)) for one in (read_dataset(scene.start), read_dataset(tmp_path / "out"), oracle))
     claims.measured("projected positions, Å rms", after, at_most=1.0, null=before, oracle=best)
+
+
+@pytest.mark.parametrize("planted_too", ["nothing else", "motion", "deformation"])
+def test_error_bars_are_honest(planted_too, tmp_path, claims):
+    """Errors of projected positions over their standard errors, with maps of the true parameters: χ² per degree of freedom."""
+    errors = ("--shift-error", 4, "--tilt-error", 0.2, "--position-error", 3)
+    more: dict[str, tuple[object, ...]] = {
+        "nothing else": (),
+        "motion": ("--motion", 0.5, "--motion-correlation", 1000),
+        "deformation": ("--deformation", "affine", "--deformation-rms", 5),
+    }
+    scene = planted(tmp_path / "sim", *errors, *more[planted_too])
+    written, truth = read_dataset(scene.start), read_dataset(scene.truth)
+    halves = [read_map(scene.oracle() / f"half{half}.mrc").data for half in (1, 2)]
+    references = from_half_maps((halves[0], halves[1]), read_map(scene.mask).data, PIXEL, len(written.particles))
+    settings = AlignSettings(
+        reach_angstrom=40,
+        diameter_angstrom=DIAMETER,
+        motion=MotionPlan() if planted_too == "motion" else None,
+        deformation=DeformationPlan("affine") if planted_too == "deformation" else None,
+    )
+    for index, series in enumerate(truth.tilt_series):
+        rows = _rows(truth, index)
+        found = align_series(written, written, rows, references, settings, None, final=False)
+        old, true = (views_of(one, rows).centre_px for one in (written, truth))
+        error = found.displacement - (true - old) * series.pixel_size_angstrom
+        weighed = torch.linalg.solve(found.uncertainty.displacement, error[..., None])[..., 0]
+        claims.measured(
+            f"{series.name}: χ² per degree of freedom", 0.5 * float((error * weighed).sum(-1).mean()), at_least=0.7, at_most=1.4
+        )
+        claims.measured(
+            f"{series.name}: positions, Å rms", float(error.square().mean().sqrt()), null=float((true - old).square().mean().sqrt()) * PIXEL
+        )
 
 
 def _free_of_origin(found: Dataset, truth: Dataset) -> list[float]:
