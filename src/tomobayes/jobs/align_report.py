@@ -187,7 +187,10 @@ def _findings(given: Dataset, state: AlignmentState) -> Iterator[Finding]:
         left = tilt_angle_degrees(given.tilt_series[index])[_left(one)]
         if len(left):
             angles = ", ".join(f"{angle:.0f}°" for angle in left)
-            yield Finding("note", f"{name}: tilts at {angles} stay as they were: the alignment gains nothing on images of them held out.")
+            yield Finding(
+                "note",
+                f"{name}: angles and shifts of the tilts at {angles} stay as they were: nothing is gained on images held out.",
+            )
         if one.at_edge > EDGE:
             yield Finding("warning", f"{name}: {one.at_edge:.0%} of displacements reach beyond the range looked at: give a larger --r.")
     if all(one.parameters.any() for one in state.found.values()):

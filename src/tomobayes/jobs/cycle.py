@@ -14,7 +14,7 @@ from tomobayes.formats.mrc import read_map, write_map
 from tomobayes.formats.relion import find_members, read_dataset, write_dataset
 from tomobayes.formats.relion_write import Part
 from tomobayes.jobs import verbs
-from tomobayes.jobs.cycle_report import Rung, cycle_report, rung_sentence
+from tomobayes.jobs.cycle_report import Rung, best_of, cycle_report, rung_sentence
 from tomobayes.jobs.experiment import load_experiment, symmetry_group, with_halves
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import Align, Cycle, Reconstruct, Refine, RefineCtf
@@ -60,35 +60,30 @@ def run(parameters: Cycle, context: Context) -> Path:
         ladder.append(rung)
         context.log.say(rung_sentence(rung))
         context.show(cycle_report(ladder, finished=False))
-    context.output(*_write_best(frame, _best(ladder)))
+    context.output(*_write_best(frame, best_of(ladder)))
     context.show(cycle_report(ladder, finished=True))
     return frame.folder
 
 
 def _climb(frame: _Frame) -> Iterator[Rung]:
     """The state before, and after each step, until a round brings no better map."""
-    best = _judged(frame, 0, "start", frame.folder / "start", None)
-    yield best
+    ladder = [_judged(frame, 0, "start", frame.folder / "start", None)]
+    yield ladder[0]
     for number in range(1, frame.parameters.rounds + 1):
-        before = best
+        before = best_of(ladder)
         for step in frame.parameters.steps:
-            job = _stepped(frame, number, step, best)
-            rung = _judged(frame, number, step, job, best)
-            best = rung if rung.accepted else best
-            yield rung
-        if best.resolved_shells < before.resolved_shells + CHANCE:
+            job = _stepped(frame, number, step, [rung for rung in ladder if rung.accepted][-1])
+            ladder.append(_judged(frame, number, step, job, best_of(ladder)))
+            yield ladder[-1]
+        if best_of(ladder).resolved_shells < before.resolved_shells + CHANCE:
             return
 
 
-def _best(ladder: list[Rung]) -> Rung:
-    return [rung for rung in ladder if rung.accepted][-1]
-
-
-def _stepped(frame: _Frame, number: int, step: str, best: Rung) -> Path:
-    """Do one step from the best state so far, unless a run before this one has; give its folder."""
+def _stepped(frame: _Frame, number: int, step: str, state: Rung) -> Path:
+    """Do one step from a state, unless a run before this one has; give its folder."""
     folder = frame.folder / f"round{number}" / step
-    half1, half2 = (best.maps / name for name in _HALVES)
-    common = {"i": best.job, "o": folder, **frame.options("particle_diameter", "sym", "mask", "max_dose", "j")}
+    half1, half2 = (state.maps / name for name in _HALVES)
+    common = {"i": state.job, "o": folder, **frame.options("particle_diameter", "sym", "mask", "max_dose", "j")}
     if step == "refine":
         options = frame.options("extract_box", "min_frames", "sigma_ang", "offset_range", "random_seed")
         _finish(verbs.refine, Refine, {**common, **options, "box": frame.box, "bin": frame.binning, "images": "series"})
@@ -99,8 +94,8 @@ def _stepped(frame: _Frame, number: int, step: str, best: Rung) -> Path:
     return folder
 
 
-def _judged(frame: _Frame, number: int, step: str, job: Path, before: Rung | None) -> Rung:
-    """What the maps of a state say, all made in the same way."""
+def _judged(frame: _Frame, number: int, step: str, job: Path, best: Rung | None) -> Rung:
+    """What the maps of a state say, all made in the same way; it is built on if it is as good as the best so far, but for chance."""
     maps = job.with_name(f"{job.name}_map")
     options = frame.options("particle_diameter", "sym", "extract_box", "max_dose", "min_frames", "j", "random_seed")
     given = {"i": job, "o": maps, **options, "box": frame.box, "bin": frame.binning, "images": "series"}
@@ -109,9 +104,9 @@ def _judged(frame: _Frame, number: int, step: str, job: Path, before: Rung | Non
     curves = masked_fsc(first.data, second.data, first.pixel_size_angstrom, frame.mask, symmetry_order=frame.symmetry_order)
     dataset = read_dataset(job)
     rung = Rung(number, step, job, maps, curves, dataset, accepted=True)
-    if before is None:
+    if best is None:
         return rung
-    return replace(rung, accepted=rung.resolved_shells >= before.resolved_shells - CHANCE)
+    return replace(rung, accepted=rung.resolved_shells >= best.resolved_shells - CHANCE)
 
 
 def _finish(verb: Callable[[Any], Path], kind: type[JobParameters], options: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from tomobayes.maps.fsc import FscCurves
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.report import Axis, Chart, Fact, Finding, Report, Section, Series, Table, format_number, fsc_chart
 
-__all__ = ["Rung", "changes", "cycle_report", "rung_sentence"]
+__all__ = ["Rung", "best_of", "changes", "cycle_report", "rung_sentence"]
 
 RESOLVED = 0.143
 
@@ -40,6 +40,11 @@ class Rung:
     def resolved_shells(self) -> float:
         """How far the halves agree, in parts of shells: Σ(FSC - 0.143)/0.857 over all shells where that is positive."""
         return float(np.clip(self.curves.corrected[1:] - RESOLVED, 0, None).sum() / (1 - RESOLVED))
+
+
+def best_of(ladder: Sequence[Rung]) -> Rung:
+    """The state that resolves most; of equals the last."""
+    return max(reversed(ladder), key=lambda rung: rung.resolved_shells)
 
 
 def rung_sentence(rung: Rung) -> str:
@@ -87,7 +92,7 @@ def _motion(before: Dataset, after: Dataset) -> float:
 
 def cycle_report(ladder: Sequence[Rung], finished: bool) -> Report:
     """The page of a cycle, as far as it has come."""
-    first, best = ladder[0], [rung for rung in ladder if rung.accepted][-1]
+    first, best = ladder[0], best_of(ladder)
     facts = [
         Fact("Resolution (FSC 0.143)", angstrom(best.curves.resolution_angstrom())),
         Fact("At the start", angstrom(first.curves.resolution_angstrom())),
@@ -135,7 +140,7 @@ def _findings(ladder: Sequence[Rung], finished: bool) -> list[Finding]:
     ]
     if not finished:
         return [*found, Finding("note", "The cycle is not finished.")]
-    gained = [rung for rung in ladder if rung.accepted][-1].resolved_shells - ladder[0].resolved_shells
+    gained = best_of(ladder).resolved_shells - ladder[0].resolved_shells
     return [
         *found,
         Finding("good", f"The cycle ended after {ladder[-1].round} rounds; {gained:.2f} more shells are resolved than at its start."),

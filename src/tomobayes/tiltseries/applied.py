@@ -25,7 +25,7 @@ def applied(given: Dataset, found: Sequence[AlignedSeries], deformation: Deforma
     """
     series, table = list(given.tilt_series), given.particles
     centre = table.centre_angstrom.copy()
-    walks = any(one.placement.basis.shape[1] and one.parameters.any() for one in found)
+    walks = any(one.placement.split(one.parameters)[1].any() for one in found)
     motion = None if given.motion_angstrom is None and not walks else list(_motion(given))
     for one in found:
         index = int(table.tilt_series[one.rows[0]])

@@ -185,7 +185,7 @@ def _refined(series: TiltSeries, defocus: DefocusResult | None, scale: ScaleResu
         )
     if scale is None:
         return series
-    ice = {} if scale.law is None or not scale.kept.all() else _ice(scale.law, series)
+    ice = {} if scale.law is None or not scale.kept.any() else _ice(scale.law, series)
     return replace(series, scale=scale.after, globals_={**series.globals_, **ice})
 
 

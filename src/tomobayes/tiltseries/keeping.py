@@ -3,7 +3,7 @@
 Pairs of particle and tilt are dealt to folds in a pattern that leaves every particle most of its tilts and every tilt most of its
 particles. Each fold is compared with a fit to the others. Angles, positions, motion and deformation stay only if the alignment does
 better with them than without; a tilt stays as it was where the alignment gains no more on it than noise would. (The gain of a tilt that
-holds no signal is as often positive as negative.)
+holds no signal is as often positive as negative.) How strong the signal is and how wide priors are is learned from all images.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ AGAIN = 3
 """How often tilts are looked through anew after some of them were left as they are."""
 
 DEVIATIONS = 2.0
-"""The whole alignment stays out unless it gains more than so many standard deviations of what noise makes of its gain."""
+"""The whole alignment stays out unless it gains more than so many standard deviations of what noise makes of its gain; a part: than one."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,12 @@ class Kept:
 class _HeldOut:
     """Gain of log likelihood over no change, each pair by a fit that did not see its fold, and the variance that noise gives it, (P, F).
 
-    ``parameters`` (N,) are those of each fold's fit.
+    ``displacement`` (P, F, 2) is what these fits mean, ``parameters`` (N,) are those of each.
     """
 
     gain: Tensor
     variance: Tensor
+    displacement: Tensor
     parameters: Sequence[Tensor]
 
 
@@ -70,8 +71,13 @@ def _held_out(placement: Placement, tables: Tables, prior: Prior, choice: Choice
     fits = [fitter.fit(fold != number, None if like is None else like.parameters[number]) for number in range(FOLDS)]
     for number, fit in enumerate(fits):
         moved = torch.where((fold == number)[..., None], fit.displacement, moved)
-    variance = torch.einsum("pfi,pfij,pfj->pf", moved, tables.information, moved)
-    return _HeldOut(look_up(tables, moved)[0] - before, variance, [fit.parameters for fit in fits])
+    gain = look_up(tables, moved)[0] - before
+    return _HeldOut(gain, _noise_variance(tables, moved), moved, [fit.parameters for fit in fits])
+
+
+def _noise_variance(tables: Tables, moved: Tensor) -> Tensor:
+    """(P, F) variance that noise alone gives to the change of CC over displacements (P, F, 2)."""
+    return torch.einsum("pfi,pfij,pfj->pf", moved, tables.information, moved)
 
 
 def chosen_by_held_out(placement: Placement, tables: Tables, prior: Prior, wanted: Choice) -> Kept:
@@ -82,15 +88,16 @@ def chosen_by_held_out(placement: Placement, tables: Tables, prior: Prior, wante
         less = choice.without(name)
         without = _held_out(placement, tables, prior, less, found)
         by_unknown[name] = float(found.gain.sum() - without.gain.sum())
-        if by_unknown[name] <= 0:
+        by_chance = _noise_variance(tables, found.displacement - without.displacement).sum().sqrt()
+        if not by_unknown[name] > by_chance:
             choice, found = less, without
     for _ in range(AGAIN):
-        lost = choice.tilts & (found.gain.sum(0) <= found.variance.sum(0).sqrt())
+        lost = choice.tilts & ~(found.gain.sum(0) > found.variance.sum(0).sqrt())
         if not lost.any():
             break
         choice = replace(choice, tilts=choice.tilts & ~lost)
         found = _held_out(placement, tables, prior, choice, found)
-    if found.gain.sum() <= DEVIATIONS * found.variance.sum().sqrt():
+    if not found.gain.sum() > DEVIATIONS * found.variance.sum().sqrt():
         return Kept(wanted.nothing, torch.zeros(placement.tilts, dtype=torch.float64), by_unknown)
     return Kept(choice, found.gain.sum(0), by_unknown)
 

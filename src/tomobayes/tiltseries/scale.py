@@ -100,7 +100,8 @@ def refined_scales(
     results = []
     for i, old in enumerate(before):
         found = HeldOut(gain[i], np.sqrt(variance[i]))
-        kept = pooled(found) > 0 if model == "tilt" else np.full(len(old), gain[i].sum() > 0)
+        seen = measured[i].expected.sum(0) > 0
+        kept = seen & (pooled(found) > 0 if model == "tilt" else gain[i].sum() > 0)
         fit = old * factors[i]
         results.append(ScaleResult(old, np.where(kept, fit, old), fit, old * errors[i], found, kept, laws[i]))
     return tuple(results)

@@ -24,6 +24,8 @@ __all__ = ["shift_series"]
 
 PICTURES_BYTES = 1e9
 """Memory for predicted images."""
+SURE = {"particles": 3.0, "images": 1.5}
+"""How far a gain must rise above noise. That of whole images is measured with the peaks of their particles in it, and is large already."""
 
 
 def shift_series(
@@ -31,7 +33,8 @@ def shift_series(
 ) -> AlignedSeries:
     """Shift the tilt images of one tilt series.
 
-    Every other particle is held out from a shift that the rest finds, and a tilt is shifted if its log likelihood gains by that.
+    Every other particle is held out from a shift that the rest finds, and a tilt is shifted if the log likelihood of those held out
+    gains `SURE` times what noise would make of it: the peak of an image without signal may lie anywhere.
 
     Parameters
     ----------
@@ -42,16 +45,18 @@ def shift_series(
     series = given.tilt_series[index]
     groups = _learned(given, given, rows, references, settings)
     if by == "images":
-        shift, gain = _by_images(series, groups)
-        shifted = replace(series, shift_angstrom=series.shift_angstrom + torch.where((gain > 0)[:, None], shift, 0).numpy())
+        shift, gain, noise = _by_images(series, groups)
+        sure = gain > SURE[by] * noise
+        shifted = replace(series, shift_angstrom=series.shift_angstrom + torch.where(sure[:, None], shift, 0).numpy())
         now = replace(given, tilt_series=(*given.tilt_series[:index], shifted, *given.tilt_series[index + 1 :]))
         groups = _learned(given, now, rows, references, settings)
         table = tables_of(groups, settings.reach_angstrom)
     else:
         table = tables_of(groups, settings.reach_angstrom)
-        shift, gain = _by_particles(table)
+        shift, gain, noise = _by_particles(table)
+        sure = gain > SURE[by] * noise
     wanted = settings.choice(series.dose)
-    choice = replace(wanted.nothing, tilts=wanted.tilts & (gain > 0), shifts=True)
+    choice = replace(wanted.nothing, tilts=wanted.tilts & sure, shifts=True)
     placement = placement_of(given, rows)
     start = torch.zeros(placement.size, dtype=torch.float64)
     placement.split(start)[0][:, 3:RIGID] = shift
@@ -64,7 +69,7 @@ def shift_series(
         displacement=fit.displacement,
         uncertainty=fitter.uncertainty(),
         signal=groups[0].found_signal,
-        kept=Kept(choice, gain.clamp_min(0), {}),
+        kept=Kept(choice, gain.where(choice.tilts, 0), {}),
         at_edge=share_at_edge(table, fit),
     )
 
@@ -76,24 +81,27 @@ def _learned(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: 
     return groups
 
 
-def _by_particles(table: Tables) -> tuple[Tensor, Tensor]:
-    """Shifts (F, 2) Å and held-out gains (F,) from the tables of particles."""
+def _by_particles(table: Tables) -> tuple[Tensor, Tensor, Tensor]:
+    """Shifts (F, 2) Å, held-out gains (F,) and what noise alone would make of those, from the tables of particles."""
     seen = table.information.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
     even = (torch.arange(len(seen)) % 2 == 0)[:, None]
     before = look_up(table, torch.zeros(*seen.shape, 2, dtype=torch.float64))[0]
-    gain = torch.zeros(seen.shape[1], dtype=torch.float64)
+    gain, variance = torch.zeros(2, seen.shape[1], dtype=torch.float64)
     for half in (even, ~even):
         found = shift_by_particles(table, seen & half)
-        gain += ((look_up(table, found.expand(*seen.shape, 2))[0] - before) * (seen & ~half)).sum(0)
-    return shift_by_particles(table, seen), gain
+        test = seen & ~half
+        gain += ((look_up(table, found.expand(*seen.shape, 2))[0] - before) * test).sum(0)
+        variance += torch.einsum("fi,pfij,fj->f", found, table.information * test[..., None, None], found)
+    return shift_by_particles(table, seen), gain, variance.sqrt()
 
 
-def _by_images(series: TiltSeries, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
-    """Shifts (F, 2) Å and held-out gains (F,) from whole images."""
+def _by_images(series: TiltSeries, groups: Sequence[Group]) -> tuple[Tensor, Tensor, Tensor]:
+    """Shifts (F, 2) Å, held-out gains (F,) and what noise alone would make of those, from whole images."""
     assert series.images is not None and series.image_size is not None
     width, height = series.image_size
     at_once = max(1, int(PICTURES_BYTES / (8 * width * height)))
-    shift, gain = torch.zeros(series.n_tilts, 2, dtype=torch.float64), torch.zeros(series.n_tilts, dtype=torch.float64)
+    shift = torch.zeros(series.n_tilts, 2, dtype=torch.float64)
+    gain, noise = torch.zeros(2, series.n_tilts, dtype=torch.float64)
     for first in range(0, series.n_tilts, at_once):
         tilts = range(first, min(first + at_once, series.n_tilts))
         pictures = np.zeros((len(tilts), 2, height, width), dtype=np.float32)
@@ -104,12 +112,13 @@ def _by_images(series: TiltSeries, groups: Sequence[Group]) -> tuple[Tensor, Ten
                         chosen = torch.from_numpy(group.members[part] % 2 == half)
                         add_prediction(pictures[place, half], one, group.found_signal, tilt, chosen)
         for place, tilt in enumerate(tilts):
-            shift[tilt], gain[tilt] = _compared(series, tilt, pictures[place], groups[0])
-    return shift, gain
+            shift[tilt], gain[tilt], noise[tilt] = _compared(series, tilt, pictures[place], groups[0])
+    return shift, gain, noise
 
 
-def _compared(series: TiltSeries, tilt: int, pictures: NDArray[np.float32], group: Group) -> tuple[Tensor, float]:
-    """The shift of a tilt (2,) Å, and what the shift that either half of the particles finds gains on the other half."""
+def _compared(series: TiltSeries, tilt: int, pictures: NDArray[np.float32], group: Group) -> tuple[Tensor, float, float]:
+    """The shift of a tilt (2,) Å; what the shift that either half of the particles finds gains on the other half; and the standard
+    deviation of that gain for a shift from nowhere, by the scatter of the correlation over the whole image."""
     assert series.images is not None
     pixel = series.pixel_size_angstrom
     sigma2, width = group.found_signal.sigma2[tilt], 1 / (group.cut.edge * pixel)
@@ -118,4 +127,5 @@ def _compared(series: TiltSeries, tilt: int, pictures: NDArray[np.float32], grou
     for one, other in (halves, halves[::-1]):
         x, y = peak_of(one).round().long().tolist()
         gain += float(other[y, x] - other[0, 0])
-    return pixel * peak_of(halves[0] + halves[1]), gain
+    noise = float((2 * (halves[0].var() + halves[1].var())).sqrt())
+    return pixel * peak_of(halves[0] + halves[1]), gain, noise

@@ -65,6 +65,8 @@ def measured_signal(comparisons: Sequence[Comparison], away_angstrom: Tensor, si
     amplitude = _regression((gain @ known), (gain.square() @ expected))
     for _ in range(TURNS):
         nats = expected @ amplitude.square()
+        if not nats.any():  # the images know nothing of the reference
+            return Signal(amplitude, torch.ones_like(gain), sigma2)
         gain = ((known @ amplitude + 1 / TILT_VARIANCE) / (nats + 1 / TILT_VARIANCE)).clamp_min(0)
         gain = gain / ((nats @ gain) / nats.sum()).clamp_min(1e-9)
         amplitude = _regression(gain @ known, gain.square() @ expected)
