@@ -18,7 +18,7 @@ from tomobayes.model import BadInput, Problem
 
 __all__ = ["Crew", "MemoryPlan", "available_bytes", "gigabytes", "memory_plan"]
 
-PROCESS_BYTES = 6.2e8
+PROCESS_BYTES = 4.4e8
 """A process that has compiled its kernels and holds no data yet."""
 PORTION_BYTES, MOST_PARTICLES = 5e8, 64
 """Bounds on the particles that are worked on together."""
