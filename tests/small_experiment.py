@@ -106,6 +106,7 @@ def particles(position: NDArray[np.float64], seed: int = 0) -> Particles:
         class_number=np.ones(n, dtype=np.int64),
         tilt_prior_degrees=np.full(n, np.nan),
         psi_prior_degrees=np.full(n, np.nan),
+        rot_prior_degrees=np.full(n, np.nan),
     )
 
 

@@ -45,7 +45,10 @@ def first_series(dataset: Dataset, chosen: np.ndarray | None = None) -> Dataset:
 def some_of(particles: Particles, rows: np.ndarray) -> Particles:
     """These rows of the particles, without half-sets and foreign columns."""
     arrays = ("name", "tilt_series", "optics", "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom")
-    taken = {name: getattr(particles, name)[rows] for name in (*arrays, "class_number", "tilt_prior_degrees", "psi_prior_degrees")}
+    taken = {
+        name: getattr(particles, name)[rows]
+        for name in (*arrays, "class_number", "tilt_prior_degrees", "psi_prior_degrees", "rot_prior_degrees")
+    }
     return Particles(**taken, half=np.zeros(len(rows), dtype=np.int64))
 
 
@@ -112,7 +115,12 @@ def without_angles(particles: Particles) -> Particles:
     nothing = np.tile(np.eye(3), (len(particles), 1, 1))
     unknown = np.full(len(particles), np.nan)
     return replace(
-        particles, rotation_subtomogram=nothing, rotation_particle=nothing, tilt_prior_degrees=unknown, psi_prior_degrees=unknown
+        particles,
+        rotation_subtomogram=nothing,
+        rotation_particle=nothing,
+        tilt_prior_degrees=unknown,
+        psi_prior_degrees=unknown,
+        rot_prior_degrees=unknown,
     )
 
 

@@ -87,7 +87,7 @@ def _mixed(dataset: Dataset, strangers: Dataset) -> Dataset:
     """Members, then strangers, without foreign columns."""
     first, second = dataset.particles, strangers.particles
     names = ("name", "tilt_series", "optics", "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom", "half",
-             "class_number", "tilt_prior_degrees", "psi_prior_degrees")  # fmt: skip
+             "class_number", "tilt_prior_degrees", "psi_prior_degrees", "rot_prior_degrees")  # fmt: skip
     both = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names}
     return dataset.with_particles(replace(first, **both, columns={}, visible=None))
 

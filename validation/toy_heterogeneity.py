@@ -121,6 +121,7 @@ def _particles(series: list[TiltSeries], stacks: tuple[np.ndarray, ...]) -> Part
         class_number=np.ones(count, dtype=np.int64),
         tilt_prior_degrees=np.full(count, np.nan),
         psi_prior_degrees=np.full(count, np.nan),
+        rot_prior_degrees=np.full(count, np.nan),
         stacks=Stacks(stacks),
         visible=tuple(np.ones(one.n_tilts, dtype=bool) for one in series),
     )

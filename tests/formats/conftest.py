@@ -59,6 +59,7 @@ def dataset(tmp_path: Path) -> Dataset:
         class_number=np.ones(N_PARTICLES, dtype=np.int64),
         tilt_prior_degrees=np.array([90, np.nan, 0, 12.5, 90]),
         psi_prior_degrees=np.array([0, -35.5, np.nan, 170, 90]),
+        rot_prior_degrees=np.array([np.nan, 12.25, 0, -179, 60]),
     )
     optics = (Optics("first", 300.0, 2.7, 0.1), Optics("second", 300.0, 2.7, 0.1, (1e-3, -2.5, 3e4), (0.5, -7.25)))
     motion = tuple(rng.normal(size=(N_TILTS, 3)) for _ in range(N_PARTICLES))

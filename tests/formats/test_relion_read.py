@@ -121,7 +121,7 @@ def test_absent_columns_mean_what_relion_takes_them_for(shared: Path) -> None:
     found = read_dataset(shared / "data/simulated/ribosome/optimisation_set_picked.star").particles
     np.testing.assert_array_equal(found.rotation_subtomogram, np.broadcast_to(np.eye(3), (128, 3, 3)))
     assert (found.half == 0).all() and (found.class_number == 1).all()
-    assert np.isnan(found.tilt_prior_degrees).all() and np.isnan(found.psi_prior_degrees).all()
+    assert all(np.isnan(prior).all() for prior in (found.tilt_prior_degrees, found.psi_prior_degrees, found.rot_prior_degrees))
 
 
 def test_files_are_found_from_anywhere(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

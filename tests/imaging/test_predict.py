@@ -55,6 +55,7 @@ def _dataset() -> Dataset:
         class_number=np.ones(n_particles, dtype=np.int64),
         tilt_prior_degrees=np.full(n_particles, np.nan),
         psi_prior_degrees=np.full(n_particles, np.nan),
+        rot_prior_degrees=np.full(n_particles, np.nan),
     )
     assert len(series.dose) == n_tilts
     return Dataset((series,), (OPTICS,), particles)

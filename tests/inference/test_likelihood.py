@@ -85,6 +85,16 @@ def test_psi_prior_looks_at_the_third_euler_angle_and_wraps():
     assert (log_prior_rotation(without, 0, prior.subtomogram[0] @ part) == 0).all()
 
 
+def test_rot_prior_looks_at_the_first_euler_angle_and_wraps():
+    """A_sub·A_part with A_part = E(rot, tilt, psi); 175° and -175° are ten degrees apart."""
+    prior = _prior(sigma_rot=10.0, rot=torch.tensor([175.0]))
+    angles = [[175, 90, 10], [-175, 70, 200], [145, 120, 0], [-5, 60, 30]]
+    part = torch.from_numpy(Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix()).mT
+    torch.testing.assert_close(log_prior_rotation(prior, 0, prior.subtomogram[0] @ part), torch.tensor([0.0, -0.5, -4.5, -162]).double())
+    without = replace(prior, rot=torch.tensor([math.nan]))
+    assert (log_prior_rotation(without, 0, prior.subtomogram[0] @ part) == 0).all()
+
+
 @pytest.mark.parametrize(("symbol", "tilt"), [("C6", 90.0), ("D2", 90.0), ("D2", 0.0), ("O", 90.0), ("I1", 30.0)])
 def test_priors_believe_in_whichever_mate_is_searched(symbol, tilt):
     """A pose at the centre of the priors and each of its mates are believed alike, and more than what is far from all of them."""
@@ -92,9 +102,9 @@ def test_priors_believe_in_whichever_mate_is_searched(symbol, tilt):
     angles = np.random.default_rng(0).uniform(0, 360, (20, 3))
     angles[:, 1] = tilt
     poses = torch.from_numpy(Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix()).mT
-    leaning = _prior(sigma_tilt=10.0, tilt=torch.tensor([tilt]), sigma_psi=10.0, group=group)
-    for (_, _, psi), pose in zip(angles, leaning.subtomogram[0] @ poses, strict=True):
-        upright = replace(leaning, psi=torch.tensor([psi if tilt else math.nan]))
+    leaning = _prior(sigma_tilt=10.0, tilt=torch.tensor([tilt]), sigma_psi=10.0, sigma_rot=10.0, group=group)
+    for (rot, _, psi), pose in zip(angles, leaning.subtomogram[0] @ poses, strict=True):
+        upright = replace(leaning, psi=torch.tensor([psi if tilt else math.nan]), rot=torch.tensor([rot if tilt else math.nan]))
         near = replace(upright, rotation=pose[None], sigma_rotation=5.0)
         for prior in (upright, near):
             belief = log_prior_rotation(prior, 0, pose @ group)

@@ -147,6 +147,7 @@ def test_particles_beyond_the_border_keep_their_rows(refined, project):
         ([*WORDS[1:], "--sigma-ang", "3"], "--sigma-ang searches around given angles, and the particles have none"),
         ([*WORDS[1:], "--sigma-tilt", "3"], "--sigma-tilt needs the column rlnAngleTiltPrior"),
         ([*WORDS[1:], "--sigma-psi", "3"], "--sigma-psi needs the column rlnAnglePsiPrior"),
+        ([*WORDS[1:], "--sigma-rot", "3"], "--sigma-rot needs the column rlnAngleRotPrior"),
         ([*WORDS[1:], "--likelihood", "relion4"], "relion4 is a likelihood of pseudo-subtomograms"),
         ([*WORDS[1:], "--ref1", "sim/truth_class1.mrc"], "--ref1 and --ref2 belong together"),
         ([*WORDS[1:], "--offset-step", "40"], "--offset-step must be at most --offset-range (32), not 40"),

@@ -14,7 +14,7 @@ from tomobayes.particles.expansion import expanded
 
 def experiment(**changes):
     table = particles(positions(3, 40))
-    columns = {"mine": np.array([f"c{i}" for i in range(9)]), "rlnAngleRotPrior": np.array(["3.0"] * 9)}
+    columns = {"mine": np.array([f"c{i}" for i in range(9)])}
     return Dataset((series(128),), (OPTICS,), replace(table, columns=columns, **changes))
 
 
@@ -31,13 +31,12 @@ def test_mates_are_the_same_up_to_the_group_and_all_different(symbol):
     np.testing.assert_allclose(after.centre_angstrom, np.repeat(before.particles.centre_angstrom, count, axis=0))
     assert (after.half.reshape(9, count) == before.particles.half[:, None]).all()
     assert after.columns["mine"].tolist() == np.repeat(before.particles.columns["mine"], count).tolist()
-    assert "rlnAngleRotPrior" not in after.columns
 
 
 def with_priors(off_degrees=0.0):
     """Priors where the particles' axes are, or off by an angle in tilt."""
-    tilt, psi = euler_from_matrix(experiment().particles.rotation_particle)[:, 1:].T
-    return experiment(tilt_prior_degrees=tilt + off_degrees, psi_prior_degrees=psi)
+    rot, tilt, psi = euler_from_matrix(experiment().particles.rotation_particle).T
+    return experiment(tilt_prior_degrees=tilt + off_degrees, psi_prior_degrees=psi, rot_prior_degrees=rot + off_degrees)
 
 
 @pytest.mark.parametrize("symbol", ["C3", "D3", "T"])
@@ -46,6 +45,7 @@ def test_priors_that_hold_still_hold(symbol):
     angles = euler_from_matrix(after.rotation_particle)
     np.testing.assert_allclose(after.tilt_prior_degrees, angles[:, 1], atol=1e-6)
     np.testing.assert_allclose(np.cos(np.radians(after.psi_prior_degrees - angles[:, 2])), 1, atol=1e-9)
+    np.testing.assert_allclose(np.cos(np.radians(after.rot_prior_degrees - angles[:, 0])), 1, atol=1e-9)
 
 
 def axis_of(tilt, psi):
@@ -63,8 +63,11 @@ def test_priors_keep_their_distance_from_the_pose(symbol):
     first = axis_of(before.particles.tilt_prior_degrees, before.particles.psi_prior_degrees)
     there = axis_of(after.tilt_prior_degrees, after.psi_prior_degrees).reshape(9, len(group), 3)
     np.testing.assert_allclose(there, sign[:, None] * first[:, None], atol=1e-9)
+    off = np.radians(after.rot_prior_degrees - euler_from_matrix(after.rotation_particle)[:, 0])
+    np.testing.assert_allclose(np.cos(off), np.cos(np.radians(10)), atol=1e-9)
 
 
 def test_no_priors_stay_none():
     after = expanded(experiment(), point_group("D2")).particles
     assert np.isnan(after.tilt_prior_degrees).all() and np.isnan(after.psi_prior_degrees).all()
+    assert np.isnan(after.rot_prior_degrees).all()

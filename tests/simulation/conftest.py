@@ -74,6 +74,7 @@ def _particles(folder: Path, tomogram: str) -> Particles:
         class_number=np.ones(n, dtype=np.int64),
         tilt_prior_degrees=np.full(n, np.nan),
         psi_prior_degrees=np.full(n, np.nan),
+        rot_prior_degrees=np.full(n, np.nan),
     )
 
 

@@ -93,7 +93,7 @@ def test_classes_use_their_own_maps(ice, density):
 
 def _subset(dataset: Dataset, rows: slice) -> Dataset:
     fields = ("name", "tilt_series", "optics", "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom")
-    fields += ("half", "class_number", "tilt_prior_degrees", "psi_prior_degrees")
+    fields += ("half", "class_number", "tilt_prior_degrees", "psi_prior_degrees", "rot_prior_degrees")
     return dataset.with_particles(replace(dataset.particles, **{name: getattr(dataset.particles, name)[rows] for name in fields}))
 
 

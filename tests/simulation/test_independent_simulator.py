@@ -57,7 +57,15 @@ def inside(independent):
     per_row = {name: getattr(table, name)[kept] for name in ("name", "tilt_series", "optics", "position_angstrom", "rotation_subtomogram")}
     per_row |= {
         name: getattr(table, name)[kept]
-        for name in ("rotation_particle", "origin_angstrom", "half", "class_number", "tilt_prior_degrees", "psi_prior_degrees")
+        for name in (
+            "rotation_particle",
+            "origin_angstrom",
+            "half",
+            "class_number",
+            "tilt_prior_degrees",
+            "psi_prior_degrees",
+            "rot_prior_degrees",
+        )
     }
     return replace(independent, dataset=independent.dataset.with_particles(replace(table, columns={}, **per_row)))
 

@@ -119,6 +119,7 @@ def _typed_columns(reader: TableReader, tilt_series: Int, names: NDArray[np.str_
         class_number=reader.integers("rlnClassNumber"),
         tilt_prior_degrees=_prior(reader, "rlnAngleTiltPrior"),
         psi_prior_degrees=_prior(reader, "rlnAnglePsiPrior"),
+        rot_prior_degrees=_prior(reader, "rlnAngleRotPrior"),
         columns=reader.table.columns,
     )
 

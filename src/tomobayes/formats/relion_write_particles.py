@@ -103,6 +103,7 @@ def _particle_columns(dataset: Dataset, extracted: ExtractedImages | None) -> di
         (integer("rlnClassNumber"), particles.class_number),
         (number("rlnAngleTiltPrior", NO_PRIOR, none=NO_PRIOR), particles.tilt_prior_degrees),
         (number("rlnAnglePsiPrior", NO_PRIOR, none=NO_PRIOR), particles.psi_prior_degrees),
+        (number("rlnAngleRotPrior", NO_PRIOR, none=NO_PRIOR), particles.rot_prior_degrees),
     ):
         columns = update(columns, quantity, values)
     return columns if extracted is None else _with_images(columns, extracted)

@@ -55,6 +55,8 @@ def pose_prior(particles: Particles, part: Portion, settings: Settings, state: S
         sigma_shift_angstrom=state.offset_sigma,
         psi=torch.from_numpy(particles.psi_prior_degrees[rows]),
         sigma_psi=settings.sigma_psi,
+        rot=torch.from_numpy(particles.rot_prior_degrees[rows]),
+        sigma_rot=settings.sigma_rot,
         group=torch.from_numpy(settings.mates),
     )
 

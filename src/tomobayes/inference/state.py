@@ -40,7 +40,7 @@ class Settings:
     offset_step : spacing of the shifts of the first search, which is halved once; None: as fine as a pixel at most
     sigma_rotation : width of the prior around the given poses; finite: searches are local from the start
     sigma_tilt : width of the prior on the tilt around rlnAngleTiltPrior (pre-oriented particles)
-    sigma_psi : the same on psi around rlnAnglePsiPrior
+    sigma_psi, sigma_rot : the same on psi around rlnAnglePsiPrior and on rot around rlnAngleRotPrior
     initial_lowpass : Å, of the reference; None: 60 Å for a given one, and what the halves' FSC allows for their own
     join_resolution : Å; below it both halves are compared with one reference; None: nowhere
     tau2_fudge : T; max_iterations : gives up after so many
@@ -60,6 +60,7 @@ class Settings:
     sigma_rotation: float = math.inf
     sigma_tilt: float = math.inf
     sigma_psi: float = math.inf
+    sigma_rot: float = math.inf
     initial_lowpass: float | None = None
     join_resolution: float | None = None
     tau2_fudge: float = 1.0

@@ -57,7 +57,5 @@ def _report(dataset: Dataset, mates: Dataset, symbol: str, count: int) -> Report
     if not mates.particles.half.any():
         text = "There are no half-sets yet: use split-halves before maps are compared, which keeps mates together."
         findings.append(Finding("warning", text))
-    if "rlnAngleRotPrior" in dataset.particles.columns:
-        findings.append(Finding("note", "The column rlnAngleRotPrior was left out: it would hold for one mate of each particle only."))
     sections = [Section("Poses", [directions_of(mates.particles.rotation)]), data_section(mates)]
     return Report("Symmetry-expanded particles", facts=facts, findings=findings, sections=sections)

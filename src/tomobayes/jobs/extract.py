@@ -33,7 +33,7 @@ TO_WRITE: tuple[Part, ...] = ("particles", "tomograms", "motion")
 
 _PER_PARTICLE = (
     "tilt_series", "optics", "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom", "half",
-    "class_number", "tilt_prior_degrees", "psi_prior_degrees",
+    "class_number", "tilt_prior_degrees", "psi_prior_degrees", "rot_prior_degrees",
 )  # fmt: skip
 
 

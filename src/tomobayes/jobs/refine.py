@@ -97,6 +97,7 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
         sigma_rotation=parameters.sigma_ang or math.inf,
         sigma_tilt=parameters.sigma_tilt or math.inf,
         sigma_psi=parameters.sigma_psi or math.inf,
+        sigma_rot=parameters.sigma_rot or math.inf,
         initial_lowpass=parameters.ini_high,
         join_resolution=parameters.low_resol_join_halves,
         tau2_fudge=parameters.tau2_fudge,
@@ -117,6 +118,7 @@ def _check_poses(parameters: Refine, experiment: Experiment) -> None:
     for option, width, column, prior in (
         ("--sigma-tilt", parameters.sigma_tilt, "rlnAngleTiltPrior", particles.tilt_prior_degrees),
         ("--sigma-psi", parameters.sigma_psi, "rlnAnglePsiPrior", particles.psi_prior_degrees),
+        ("--sigma-rot", parameters.sigma_rot, "rlnAngleRotPrior", particles.rot_prior_degrees),
     ):
         if width is not None and bool(np.isnan(prior).all()):
             what = f"{option} needs the column {column}"

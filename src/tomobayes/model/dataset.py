@@ -116,6 +116,7 @@ class Particles:
     half : (P,) 1 or 2, 0 where not assigned (rlnRandomSubset)
     class_number : (P,) 1-based, 0 where none
     tilt_prior_degrees : (P,) prior centre of the angle between the particle's and the subtomogram's z axis; NaN = none
+    rot_prior_degrees : (P,) prior centre of rot, how far the particle is turned about its own z axis; NaN = none
     psi_prior_degrees : (P,) prior centre of psi, which with the tilt says where in the subtomogram that axis points; NaN = none
     stacks, subtomograms : stored images of the particles, at most one of the two
     visible : per particle, (F,) bool, which tilts a stored stack holds; None without stored stacks
@@ -133,6 +134,7 @@ class Particles:
     class_number: Int
     tilt_prior_degrees: Float
     psi_prior_degrees: Float
+    rot_prior_degrees: Float
     stacks: ParticleStacks | None = None
     subtomograms: PseudoSubtomograms | None = None
     visible: tuple[NDArray[np.bool_], ...] | None = None

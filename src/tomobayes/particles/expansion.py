@@ -20,7 +20,7 @@ def expanded(dataset: Dataset, group: Float) -> Dataset:
 
     Positions, half-sets and columns are the particle's. Mates are named ``NAME_sym2`` and so on. Priors on where the particle's z axis
     points are turned with that axis: they stay where g leaves it in place, point the other way where g turns it over, and in
-    general keep their distance from the pose. A column rlnAngleRotPrior goes, which would hold for the first only.
+    general keep their distance from the pose. Priors on rot are turned with the particle: under Cn by multiples of 360°/n.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def expanded(dataset: Dataset, group: Float) -> Dataset:
         rotation_particle=table.rotation_particle @ group[operator],
         tilt_prior_degrees=tilt,
         psi_prior_degrees=psi,
-        columns={label: cells for label, cells in table.columns.items() if label != "rlnAngleRotPrior"},
+        rot_prior_degrees=_turned_rot(table, group[operator]),
     )
     return copies.with_particles(mates)
 
@@ -55,6 +55,15 @@ def _turned_priors(table: Particles, group: Float) -> tuple[Float, Float]:
         np.where(moved, tilt, table.tilt_prior_degrees),
         np.where(moved & ~np.isnan(table.psi_prior_degrees), direction, table.psi_prior_degrees),
     )
+
+
+def _turned_rot(table: Particles, group: Float) -> Float:
+    """(P,) rot priors of mates A_part·g: where the subtomogram's z axis then points in the particle, at the pose's own tilt."""
+    rot = np.radians(table.rot_prior_degrees)
+    across = np.hypot(table.rotation_particle[:, 2, 0], table.rotation_particle[:, 2, 1])
+    there = np.stack([across * np.cos(rot), across * np.sin(rot), table.rotation_particle[:, 2, 2]], -1)
+    x, y, _ = np.einsum("pi,pij->jp", there, group)
+    return np.asarray(np.degrees(np.arctan2(y, x)))
 
 
 def _direction(tilt_degrees: Float, psi_degrees: Float) -> Float:

@@ -19,7 +19,7 @@ Int = NDArray[np.int64]
 _IMAGES = "rlnImageName"
 _CONCATENATED = (
     "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom", "class_number", "tilt_prior_degrees",
-    "psi_prior_degrees",
+    "psi_prior_degrees", "rot_prior_degrees",
 )  # fmt: skip
 
 

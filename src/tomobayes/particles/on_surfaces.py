@@ -52,4 +52,5 @@ def standing_particles(
         class_number=np.zeros(count, dtype=np.int64),
         tilt_prior_degrees=np.full(count, TILT_PRIOR_DEGREES),
         psi_prior_degrees=np.full(count, PSI_PRIOR_DEGREES),
+        rot_prior_degrees=np.full(count, np.nan),
     )

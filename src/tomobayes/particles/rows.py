@@ -13,7 +13,7 @@ __all__ = ["with_rows"]
 
 _PER_PARTICLE = (
     "name", "tilt_series", "optics", "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom", "half",
-    "class_number", "tilt_prior_degrees", "psi_prior_degrees",
+    "class_number", "tilt_prior_degrees", "psi_prior_degrees", "rot_prior_degrees",
 )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ def scene(
         class_number=np.ones(n, dtype=np.int64),
         tilt_prior_degrees=np.full(n, np.nan),
         psi_prior_degrees=np.full(n, np.nan),
+        rot_prior_degrees=np.full(n, np.nan),
     )
     return Dataset(series, (acquisition.optics,), particles)
 

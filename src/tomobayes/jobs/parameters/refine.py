@@ -22,7 +22,17 @@ class Refine(ImageParameters, ComputeParameters):
     free_to_change: ClassVar[frozenset[str]] = ComputeParameters.free_to_change | {"keep_iterations", "from_iteration"}
     not_recorded: ClassVar[frozenset[str]] = ComputeParameters.not_recorded | {"from_iteration"}
     may_change: ClassVar[frozenset[str]] = frozenset(
-        {"mask", "healpix_order", "auto_local_healpix_order", "offset_range", "sigma_tilt", "sigma_psi", "tau2_fudge", "max_iter"}
+        {
+            "mask",
+            "healpix_order",
+            "auto_local_healpix_order",
+            "offset_range",
+            "sigma_tilt",
+            "sigma_psi",
+            "sigma_rot",
+            "tau2_fudge",
+            "max_iter",
+        }
     )
 
     particle_diameter: PositiveFloat = Field(description="Diameter (Å) of the particle.")
@@ -53,6 +63,7 @@ class Refine(ImageParameters, ComputeParameters):
     )
     sigma_tilt: PositiveFloat | None = Field(None, description="Width (degrees) of a prior on the tilt around rlnAngleTiltPrior.")
     sigma_psi: PositiveFloat | None = Field(None, description="Width (degrees) of a prior on psi around rlnAnglePsiPrior.")
+    sigma_rot: PositiveFloat | None = Field(None, description="Width (degrees) of a prior on rot around rlnAngleRotPrior.")
     low_resol_join_halves: PositiveFloat | None = Field(
         None, description="Resolution (Å) below which both halves share one reference, so that they cannot drift apart."
     )
