@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["euler_from_matrix", "matrix_from_euler", "matrix_from_tilt_angles", "tilt_angles_from_matrix"]
+__all__ = ["euler_from_matrix", "matrix_from_euler", "matrix_from_tilt_angles", "matrix_from_zxz", "tilt_angles_from_matrix"]
 
 Float = NDArray[np.float64]
 GIMBAL = 1e-9
@@ -54,6 +54,12 @@ def matrix_from_tilt_angles(angles_degrees: Float) -> Float:
     """
     x_tilt, y_tilt, z_rot = np.moveaxis(np.asarray(angles_degrees, dtype=np.float64), -1, 0)
     return _rotation_z(z_rot) @ _rotation_y(y_tilt) @ _rotation_x(x_tilt)
+
+
+def matrix_from_zxz(angles_degrees: Float) -> Float:
+    """Rz(first)·Rx(second)·Rz(third), from which Dynamo's, TOM's and IMOD's angles are made: (..., 3) -> (..., 3, 3)."""
+    first, second, third = np.moveaxis(np.asarray(angles_degrees, dtype=np.float64), -1, 0)
+    return _rotation_z(first) @ _rotation_x(second) @ _rotation_z(third)
 
 
 def tilt_angles_from_matrix(matrix: Float) -> Float:
