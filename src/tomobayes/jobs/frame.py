@@ -32,7 +32,10 @@ from tomobayes.project import (
 )
 from tomobayes.report import Fact, Report, write_report
 
-__all__ = ["Context", "run_job"]
+__all__ = ["FOLDER_SAID", "Context", "run_job"]
+
+FOLDER_SAID = "Folder:"
+"""The word of the log after which a job says where it writes; those who started it wait for it."""
 
 Given = TypeVar("Given", bound=JobParameters)
 
@@ -90,8 +93,9 @@ class Context:
         given = [path for path in inputs if path is not None]
         occupied = occupy(parameters.folder, parameters.o, _mode(parameters), record, given, parameters.back_to)
         self._folder = self._stack.enter_context(occupied)
-        self.log.keep_in(self.folder / "run.log")
+        self.log.keep_in(self.folder)
         self.log.say(record.command)
+        self.log.say(f"{FOLDER_SAID} {self.folder}")
         return self.folder
 
     def output(self, *paths: Path) -> None:

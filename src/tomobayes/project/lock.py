@@ -9,13 +9,24 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tomobayes.model import BadInput, Problem
 
-__all__ = ["LOCK_NAME", "exclusive", "folder_lock", "is_locked"]
+__all__ = ["LOCK_NAME", "Holder", "exclusive", "folder_lock", "holder", "is_locked"]
 
 LOCK_NAME = ".tomobayes_lock"
+PATIENCE_S = 0.3
+"""Those who only look whether a folder is held hold it themselves for a moment."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a folder."""
+
+    host: str
+    pid: int
 
 
 @contextmanager
@@ -26,14 +37,14 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """
     descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
     try:
+        if not _taken(descriptor):
+            raise BadInput(_locked(folder, _owner(os.pread(descriptor, 4096, 0))))
+        owner = Holder(socket.gethostname(), os.getpid())
+        _rewrite(descriptor, json.dumps(asdict(owner)).encode())
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(_locked(folder, os.read(descriptor, 4096))) from None
-        owner = {"host": socket.gethostname(), "pid": os.getpid()}
-        _rewrite(descriptor, json.dumps(owner).encode())
-        yield
-        _rewrite(descriptor, b"")
+            yield
+        finally:
+            _rewrite(descriptor, b"")
     finally:
         os.close(descriptor)
 
@@ -41,16 +52,36 @@ def folder_lock(folder: Path) -> Iterator[None]:
 def is_locked(folder: Path) -> bool:
     """Whether some process holds ``folder`` at this moment."""
     try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR)
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_size == 0:  # its last holder gave it back
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
     return False
+
+
+def holder(folder: Path) -> Holder | None:
+    """The process that holds ``folder`` at this moment, or None where none does."""
+    return _owner((folder / LOCK_NAME).read_bytes()) if is_locked(folder) else None
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether the lock could be had, if not at once then soon."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -84,15 +115,16 @@ def exclusive(directory: Path, patience_s: float = 20.0) -> Iterator[None]:
         directory.rmdir()
 
 
-def _locked(folder: Path, owner: bytes) -> Problem:
+def _owner(content: bytes) -> Holder | None:
     try:
-        record = json.loads(owner)
-        holder = f"process {record['pid']} on {record['host']}"
-    except (ValueError, KeyError, TypeError):
-        holder = "another process"
-    return Problem(
-        folder, "", f"{holder} is working in this folder", remedy="wait for it to end, stop it, or choose another folder with --o"
-    )
+        return Holder(**json.loads(content))
+    except (ValueError, TypeError):
+        return None
+
+
+def _locked(folder: Path, owner: Holder | None) -> Problem:
+    who = "another process" if owner is None else f"process {owner.pid} on {owner.host}"
+    return Problem(folder, "", f"{who} is working in this folder", remedy="wait for it to end, stop it, or choose another folder with --o")
 
 
 def _rewrite(descriptor: int, content: bytes) -> None:

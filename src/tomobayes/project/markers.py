@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
-__all__ = ["Ending", "abort_requested", "clear_markers", "ending", "mark"]
+__all__ = ["Ending", "abort_requested", "clear_markers", "ending", "mark", "request_abort"]
 
 _ABORT_REQUEST = "RELION_JOB_ABORT_NOW"
 
@@ -37,3 +37,8 @@ def clear_markers(folder: Path) -> None:
 def abort_requested(folder: Path) -> bool:
     """Whether RELION's GUI (or a user) asked this job to stop at its next convenience."""
     return (folder / _ABORT_REQUEST).exists()
+
+
+def request_abort(folder: Path) -> None:
+    """Ask the job in ``folder`` to stop at its next convenience, as RELION's GUI does."""
+    (folder / _ABORT_REQUEST).touch()

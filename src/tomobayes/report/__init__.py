@@ -1,7 +1,23 @@
 """What a job shows of its result: typed content, drawn as one page without any other file."""
 
 from tomobayes.report.colours import ColourScale, coloured_slices, coloured_surfaces
-from tomobayes.report.content import Axis, Chart, Directions, Fact, Finding, Item, Level, Report, Section, Series, Slices, Table, Text
+from tomobayes.report.content import (
+    Axis,
+    Chart,
+    Directions,
+    Fact,
+    Finding,
+    Item,
+    Level,
+    Report,
+    Section,
+    Series,
+    Slices,
+    Table,
+    Text,
+    image_name,
+)
+from tomobayes.report.draw import Address, DrawnSection, drawn_sections, templates
 from tomobayes.report.figures import (
     defocus_chart,
     directions_of,
@@ -12,14 +28,18 @@ from tomobayes.report.figures import (
     iteration_chart,
     slices_of,
 )
+from tomobayes.report.read import read_report
+from tomobayes.report.thumbnail import draw_thumbnail
 from tomobayes.report.ticks import format_number
 from tomobayes.report.write import render, write_report
 
 __all__ = [
+    "Address",
     "Axis",
     "Chart",
     "ColourScale",
     "Directions",
+    "DrawnSection",
     "Fact",
     "Finding",
     "Item",
@@ -35,12 +55,17 @@ __all__ = [
     "defocus_chart",
     "directions_of",
     "dose_chart",
+    "draw_thumbnail",
+    "drawn_sections",
     "format_number",
     "fsc_chart",
     "histogram_chart",
+    "image_name",
     "images_of",
     "iteration_chart",
+    "read_report",
     "render",
     "slices_of",
+    "templates",
     "write_report",
 ]

@@ -27,6 +27,7 @@ __all__ = [
     "Slices",
     "Table",
     "Text",
+    "image_name",
     "to_json",
 ]
 

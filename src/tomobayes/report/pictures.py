@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +50,19 @@ def draw_colour_bar(bar: ColourBar) -> str:
     return to_text(drawing)
 
 
-def draw_panels(slices: Slices) -> list[tuple[str, str]]:
-    """(label, SVG markup) of each image, with a scale bar."""
-    return [(label, _panel(image, f"{slices.title}, {label}", slices.pixel_size_angstrom)) for label, image in slices.images.items()]
+def draw_panels(slices: Slices, address: Callable[[Slices, str], str] | None = None) -> list[tuple[str, str]]:
+    """(label, SVG markup) of each image, with a scale bar; without ``address``, which says where they are, images are put into the page."""
+    panels = []
+    for label, image in slices.images.items():
+        href = "data:image/png;base64," + base64.b64encode(to_png(image)).decode() if address is None else address(slices, label)
+        panels.append((label, _panel(image, href, f"{slices.title}, {label}", slices.pixel_size_angstrom)))
+    return panels
 
 
-def _panel(image: NDArray[np.uint8], label: str, pixel_size_angstrom: float) -> str:
+def _panel(image: NDArray[np.uint8], href: str, label: str, pixel_size_angstrom: float) -> str:
     height = SIZE * image.shape[0] / image.shape[1]
     drawing = canvas(SIZE, height, label)
-    data = "data:image/png;base64," + base64.b64encode(to_png(image)).decode()
-    add(drawing, "image", href=data, x=0, y=0, width=SIZE, height=height)
+    add(drawing, "image", href=href, x=0, y=0, width=SIZE, height=height)
     edge = image.shape[1] * pixel_size_angstrom
     length = max((length for length in _BAR_LENGTHS if length <= edge / 3), default=_BAR_LENGTHS[0])
     width = SIZE * length / edge

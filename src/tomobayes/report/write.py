@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from tomobayes.formats.atomic import atomic_path
-from tomobayes.report.chart import N_COLOURS, draw_chart
-from tomobayes.report.content import Chart, Directions, Item, Report, Section, Slices, image_name, to_json
-from tomobayes.report.pictures import draw_colour_bar, draw_panels, to_png
-from tomobayes.report.sphere import draw_directions
-from tomobayes.report.ticks import format_number
+from tomobayes.report.content import Report, Section, Slices, image_name, to_json
+from tomobayes.report.draw import drawn_sections, templates
+from tomobayes.report.pictures import to_png
+from tomobayes.report.read import IMAGES, REPORT_NAME
 
 __all__ = ["render", "write_report"]
-
-IMAGES = "report"
 
 
 def write_report(report: Report, folder: Path) -> Path:
@@ -28,7 +23,7 @@ def write_report(report: Report, folder: Path) -> Path:
         for label, image in slices.images.items():
             with atomic_path(folder / IMAGES / image_name(slices, label)) as temporary:
                 temporary.write_bytes(to_png(image))
-    for name, text in (("report.json", json.dumps(to_json(report), ensure_ascii=False)), ("report.html", render(report))):
+    for name, text in ((REPORT_NAME, json.dumps(to_json(report), ensure_ascii=False)), ("report.html", render(report))):
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return folder / "report.html"
@@ -36,22 +31,7 @@ def write_report(report: Report, folder: Path) -> Path:
 
 def render(report: Report) -> str:
     """The page: needs no other file and no network."""
-    environment = Environment(loader=PackageLoader("tomobayes.report", "templates"), autoescape=True, undefined=StrictUndefined)
-    environment.filters["number"] = format_number
-    environment.trim_blocks = environment.lstrip_blocks = True
-    sections = [(section.title, [_drawn(item) for item in section.items]) for section in report.sections]
-    return environment.get_template("report.html").render(report=report, sections=sections, n_colours=N_COLOURS)
-
-
-def _drawn(item: Item) -> dict[str, object]:
-    drawn: dict[str, object] = {"kind": type(item).__name__.lower(), "item": item}
-    if isinstance(item, Chart):
-        return drawn | {"svg": draw_chart(item)}
-    if isinstance(item, Directions):
-        return drawn | {"svg": draw_directions(item)}
-    if isinstance(item, Slices):
-        return drawn | {"panels": draw_panels(item), "colour_bar": item.colour_bar and draw_colour_bar(item.colour_bar)}
-    return drawn
+    return templates().get_template("report.html").render(report=report, sections=drawn_sections(report.sections))
 
 
 def _slices(report: Report) -> list[Slices]:
