@@ -8,7 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["euler_from_matrix", "matrix_from_euler", "matrix_from_tilt_angles", "matrix_from_zxz", "tilt_angles_from_matrix"]
+__all__ = [
+    "euler_from_matrix",
+    "matrix_from_euler",
+    "matrix_from_tilt_angles",
+    "matrix_from_zxz",
+    "tilt_angles_from_matrix",
+    "zxz_from_matrix",
+]
 
 Float = NDArray[np.float64]
 GIMBAL = 1e-9
@@ -60,6 +67,17 @@ def matrix_from_zxz(angles_degrees: Float) -> Float:
     """Rz(first)·Rx(second)·Rz(third), from which Dynamo's, TOM's and IMOD's angles are made: (..., 3) -> (..., 3, 3)."""
     first, second, third = np.moveaxis(np.asarray(angles_degrees, dtype=np.float64), -1, 0)
     return _rotation_z(first) @ _rotation_x(second) @ _rotation_z(third)
+
+
+def zxz_from_matrix(matrix: Float) -> Float:
+    """Inverse of `matrix_from_zxz`: (..., 3) first, second in [0, 180], third; third is 0 where the second is 0 or 180."""
+    sine = np.hypot(matrix[..., 0, 2], matrix[..., 1, 2])
+    free = sine > GIMBAL
+    second = np.arctan2(sine, matrix[..., 2, 2])
+    first = np.where(free, np.arctan2(matrix[..., 0, 2], -matrix[..., 1, 2]), np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0]))
+    third = np.where(free, np.arctan2(matrix[..., 2, 0], matrix[..., 2, 1]), 0.0)
+    angles: Float = np.degrees(np.stack([first, second, third], axis=-1))
+    return angles
 
 
 def tilt_angles_from_matrix(matrix: Float) -> Float:

@@ -25,7 +25,7 @@ from tomobayes.formats.star import Table, write_star
 from tomobayes.formats.star_values import format_vector
 from tomobayes.model import Dataset
 
-__all__ = ["ExtractedImages", "write_particles"]
+__all__ = ["ExtractedImages", "particle_tables", "write_particles"]
 
 Text = NDArray[np.str_]
 ROTATION_TOLERANCE = 1e-7
@@ -74,6 +74,13 @@ def write_particles(
     extra : result columns to set, label -> (P,) values
     extracted : images that were extracted for these particles, which take the place of earlier ones
     """
+    write_star(path, particle_tables(dataset, extra, extracted))
+
+
+def particle_tables(
+    dataset: Dataset, extra: Mapping[str, ArrayLike] | None = None, extracted: ExtractedImages | None = None
+) -> list[Table]:
+    """The tables of particles.star, see `write_particles`."""
     columns = _particle_columns(dataset, extracted)
     for label, values in (extra or {}).items():
         columns[label] = text_of(values)
@@ -82,7 +89,7 @@ def write_particles(
     if are_stacks is not None:
         flag = {"rlnTomoSubTomosAre2DStacks": np.array(["1" if are_stacks else "0"])}
         tables.insert(0, Table("general", flag, is_list=True))
-    write_star(path, tables)
+    return tables
 
 
 def _particle_columns(dataset: Dataset, extracted: ExtractedImages | None) -> dict[str, Text]:

@@ -17,7 +17,7 @@ from tomobayes.formats.relion_deformation import coefficient_columns, deformatio
 from tomobayes.formats.star import Table, write_star
 from tomobayes.model import Optics, TiltSeries
 
-__all__ = ["write_tomograms"]
+__all__ = ["global_columns", "tilt_columns", "write_tomograms"]
 
 Text = NDArray[np.str_]
 ANGLE_LABELS = ("rlnTomoXTilt", "rlnTomoYTilt", "rlnTomoZRot")
@@ -46,14 +46,15 @@ def write_tomograms(folder: Path | str, tilt_series: Sequence[TiltSeries], optic
     names = []
     for series in tilt_series:
         file = folder / "tilt_series" / f"{series.name}.star"
-        write_star(file, [Table(series.name, _tilt_columns(series, root))])
+        write_star(file, [Table(series.name, tilt_columns(series, root))])
         names.append(name_from(file, root))
     path = folder / "tomograms.star"
-    write_star(path, [Table("global", _global_columns(tilt_series, optics, names))])
+    write_star(path, [Table("global", global_columns(tilt_series, optics, names))])
     return path
 
 
-def _tilt_columns(series: TiltSeries, root: Path | None) -> dict[str, Text]:
+def tilt_columns(series: TiltSeries, root: Path | None = None) -> dict[str, Text]:
+    """Columns of the table of one tilt series."""
     columns = {label: cells for label, cells in series.columns.items() if label not in MATRIX_LABELS}
     is_named = "rlnMicrographName" in columns or "rlnTomoTiltSeriesName" in series.globals_
     if not is_named and isinstance(series.images, MrcImages):
@@ -76,7 +77,8 @@ def _tilt_columns(series: TiltSeries, root: Path | None) -> dict[str, Text]:
     return coefficient_columns(columns, series)
 
 
-def _global_columns(tilt_series: Sequence[TiltSeries], optics: Sequence[Optics], star_names: Sequence[str]) -> dict[str, Text]:
+def global_columns(tilt_series: Sequence[TiltSeries], optics: Sequence[Optics], star_names: Sequence[str]) -> dict[str, Text]:
+    """Columns of data_global; ``star_names`` are the files of the tilt series' tables."""
     labels = dict.fromkeys(label for series in tilt_series for label in series.globals_)
     columns = {label: np.array([series.globals_.get(label, "0") for series in tilt_series], dtype=np.str_) for label in labels}
     columns["rlnTomoName"] = np.array([series.name for series in tilt_series], dtype=np.str_)

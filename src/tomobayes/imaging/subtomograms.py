@@ -16,7 +16,7 @@ from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation, tra
 from tomobayes.model import Images, PseudoSubtomogram
 from tomobayes.optics import dose_weight
 
-__all__ = ["ModulatedImages", "modulated_images", "pseudo_subtomogram", "stack"]
+__all__ = ["ModulatedImages", "modulated_images", "plain_stack", "pseudo_subtomogram", "stack"]
 
 LEAST_DOSE_WEIGHT = 0.01
 """Samples whose signal the dose has faded below this are left out (RELION's --cutoff_fract)."""
@@ -40,6 +40,15 @@ class ModulatedImages:
     rotation: Tensor
     visible: NDArray[np.bool_]
     crop: Crop
+
+
+def plain_stack(images: Images, views: Views, row: int, crop: Crop) -> NDArray[np.float32]:
+    """(V, box, box) bright images of the visible tilts of one particle as they were recorded, binned, particle at box//2."""
+    assert views.centre_px is not None
+    tilts = views.visible[row].nonzero()[:, 0]
+    boxes, position = crop_boxes([images.read(tilt) for tilt in tilts.tolist()], views.centre_px[row, tilts], crop.raw)
+    spectrum = transform_boxes(boxes, position, crop)
+    return _inner(torch.fft.fftshift(torch.fft.irfft2(spectrum, s=(crop.large, crop.large), norm="ortho"), dim=(-2, -1)), crop)
 
 
 def modulated_images(images: Images, views: Views, row: int, crop: Crop) -> ModulatedImages:
@@ -74,10 +83,15 @@ def _windowed(modulated: ModulatedImages) -> Tensor:
 
 def stack(modulated: ModulatedImages) -> NDArray[np.float32]:
     """(V, box, box) CTF-premultiplied images of the visible tilts, particle at box//2 (relion_tomo_subtomo --stack2d)."""
-    start = modulated.crop.large // 2 - modulated.crop.box // 2
-    inside = slice(start, start + modulated.crop.box)
-    images: NDArray[np.float32] = _windowed(modulated)[:, inside, inside].numpy()
-    return images
+    return _inner(_windowed(modulated), modulated.crop)
+
+
+def _inner(images: Tensor, crop: Crop) -> NDArray[np.float32]:
+    """The middle (V, box, box) of images (V, large, large)."""
+    start = crop.large // 2 - crop.box // 2
+    inside = slice(start, start + crop.box)
+    middle: NDArray[np.float32] = images[:, inside, inside].numpy()
+    return middle
 
 
 def pseudo_subtomogram(modulated: ModulatedImages, frame: NDArray[np.float64]) -> PseudoSubtomogram:

@@ -17,6 +17,7 @@ from tomobayes.jobs.parameters import (
     Cycle,
     Dedupe,
     ExpandSymmetry,
+    Export,
     Extract,
     ImportProject,
     Info,
@@ -44,6 +45,7 @@ __all__ = [
     "cycle",
     "dedupe",
     "expand_symmetry",
+    "export",
     "extract",
     "import_project",
     "info",
@@ -74,6 +76,11 @@ def cycle(parameters: Cycle) -> Path:
 def classify(parameters: Classify) -> Path:
     """Tell particles of different structure apart: several maps, and which particle shows which."""
     return _run("classify", parameters)
+
+
+def export(parameters: Export) -> Path:
+    """Write particles and tilt series as other programs read them: RELION 4, Dynamo, STOPGAP, ArtiaX, ChimeraX, cryoDRGN and others."""
+    return _run("export", parameters)
 
 
 def extract(parameters: Extract) -> Path:
@@ -175,6 +182,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Info: info,
     Reconstruct: reconstruct,
     Extract: extract,
+    Export: export,
     Refine: refine,
     Classify: classify,
     RefineCtf: refine_ctf,

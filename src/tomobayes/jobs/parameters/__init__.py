@@ -9,6 +9,7 @@ from tomobayes.jobs.parameters.cluster_submit import ClusterSubmit
 from tomobayes.jobs.parameters.compute import ComputeParameters
 from tomobayes.jobs.parameters.curation import Dedupe, Select, SplitHalves
 from tomobayes.jobs.parameters.cycle import Cycle
+from tomobayes.jobs.parameters.export import Export
 from tomobayes.jobs.parameters.extract import Extract
 from tomobayes.jobs.parameters.half_maps import HalfMapParameters
 from tomobayes.jobs.parameters.images import ImageParameters
@@ -32,6 +33,7 @@ __all__ = [
     "Cycle",
     "Dedupe",
     "ExpandSymmetry",
+    "Export",
     "Extract",
     "HalfMapParameters",
     "ImageParameters",
