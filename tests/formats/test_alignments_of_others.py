@@ -167,7 +167,8 @@ def test_aretomo_local_alignment_puts_patches_where_they_were_measured(shared: P
 def test_aretomo_sections_count_the_dark_images(shared: Path) -> None:
     folder = shared / "data/geometry/alnfile_aretomo"
     dark = read_aretomo(folder / "global_and_local.aln").views
-    assert [view.key.section for view in dark] == list(range(14, 51))
+    assert [view.key.section for view in dark] == [*range(14, 51), *range(14)]
+    assert [view.excluded for view in dark] == [False] * 37 + [True] * 14
     assert dark[0].key.stage_degrees == pytest.approx(-40.01)
     assert [view.key.section for view in read_aretomo(folder / "global_no_local.aln").views] == list(range(61))
 

@@ -25,21 +25,22 @@ __all__ = ["read_aretomo"]
 Float = NDArray[np.float64]
 FALLOFF = 100.0
 GOOD = 0.9
+MAX_SECTIONS = 100_000
 
 
 @dataclass
 class _Scan:
-    """Header entries, sections of dark images, rows of the global and of the local alignment, and faulty lines."""
+    """Header entries, (section, angle) of dark images, rows of the global and of the local alignment, and faulty lines."""
 
     header: dict[str, str] = field(default_factory=dict)
-    dark: list[int] = field(default_factory=list)
+    dark: list[tuple[int, float]] = field(default_factory=list)
     views: list[list[float]] = field(default_factory=list)
     patches: list[list[float]] = field(default_factory=list)
     faulty: list[int] = field(default_factory=list)
 
 
 def read_aretomo(path: Path) -> Aligned:
-    """Read a .aln file; dark images are not among its views.
+    """Read a .aln file; dark images are views that are excluded.
 
     Raises
     ------
@@ -59,14 +60,14 @@ def read_aretomo(path: Path) -> Aligned:
     if problems:
         raise BadInput(problems)
     alpha = finite(scan.header.get("AlphaOffset", ""))
-    size = [int(value) for word in scan.header.get("RawSize", "").split() if (value := finite(word)) is not None and 0 < value < 1e6]
+    size = [int(edge) for word in scan.header.get("RawSize", "").split() if (edge := finite(word)) is not None and 0 < edge < MAX_SECTIONS]
     thickness = finite(scan.header.get("Thickness", "")) or 0.0
     has_size = len(size) >= 2
     axis = float(np.median(rows[:, 1]))
     return Aligned(
         file=path,
         program="AreTomo",
-        views=tuple(_view(row, alpha, section) for row, section in zip(rows, _sections(rows[:, 0], scan.dark, size), strict=True)),
+        views=_views(rows, scan.dark, alpha, size),
         axis_degrees=axis,
         image_size=(size[0], size[1]) if has_size else None,
         tomogram_size=_tomogram_size(size, thickness, axis) if has_size else None,
@@ -85,7 +86,9 @@ def _scan(lines: Sequence[str]) -> _Scan:
             if name.startswith("Local Alignment"):
                 rows, width = scan.patches, 7
             elif equals and name.startswith("DarkFrame"):
-                scan.dark += [int(section) for word in value.split()[1:2] if (section := finite(word)) is not None and 0 <= section < 1e6]
+                cells = [finite(word) for word in value.split()]
+                if len(cells) == 3 and cells[1] is not None and cells[2] is not None and 0 <= cells[1] < MAX_SECTIONS:
+                    scan.dark.append((int(cells[1]), cells[2]))
             elif equals:
                 scan.header[name.strip()] = value.strip()
         elif bare:
@@ -100,15 +103,21 @@ def _scan(lines: Sequence[str]) -> _Scan:
     return scan
 
 
-def _sections(listed: Float, dark: Sequence[int], size: Sequence[int]) -> list[int | None]:
-    """Place of every view in the raw stack: among the images that are not dark, views keep their order; unknown where counts disagree."""
+def _views(rows: Float, dark: Sequence[tuple[int, float]], alpha: float | None, size: Sequence[int]) -> tuple[AlignedView, ...]:
+    """Views by their place in the raw stack: those that are not dark keep their order there; unknown where counts disagree."""
     depth = size[2] if len(size) > 2 else 0
-    first = 1 if depth in dark else 0
-    left_out = {section - first for section in dark}
-    bright = [section for section in range(depth) if section not in left_out]
-    if len(bright) != len(listed):
-        return [None] * len(listed)
-    return [bright[rank] for rank in np.argsort(np.argsort(listed, kind="stable")).tolist()]
+    first = 1 if depth in [section for section, _ in dark] else 0
+    left_out = {section - first: angle for section, angle in dark}
+    bright: list[int | None] = [section for section in range(depth) if section not in left_out]
+    if len(bright) != len(rows):
+        bright, left_out = [None] * len(rows), {}
+    ranks = np.argsort(np.argsort(rows[:, 0], kind="stable")).tolist()
+    seen = [_view(row, alpha, bright[rank]) for row, rank in zip(rows, ranks, strict=True)]
+    unseen = [
+        AlignedView(ViewKey(stage_degrees=angle, section=section), np.eye(2, 3), np.zeros(2), angle, excluded=True)
+        for section, angle in left_out.items()
+    ]
+    return tuple(seen + unseen)
 
 
 def _view(row: Float, alpha: float | None, section: int | None) -> AlignedView:
