@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,18 @@ BLUR_ANGSTROM = 50.0
 
 
 def main() -> None:
-    """Simulate, refine from positions alone, post-process, compare."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
-    shutil.rmtree(folder, ignore_errors=True)
+    """Simulate, refine from positions alone, post-process, compare: four jobs of a project."""
+    project = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
+    shutil.rmtree(project, ignore_errors=True)
+    project.mkdir(parents=True)
     start = time.monotonic()
+    with chdir(project):
+        _run(project, start)
 
+
+def _run(project: Path, start: float) -> None:
     experiment = tb.simulate(
         tb.Simulate(
-            o=folder / "simulated",
             model=("builtin:ribosome",),
             angpix=8,
             box=48,
@@ -45,10 +50,10 @@ def main() -> None:
             seed=7,
         )
     )
-    reference = blurred(experiment / "truth_class1.mrc", folder / "reference.mrc")
-    refined = tb.refine(tb.Refine(o=folder / "refined", i=experiment, ref=reference, particle_diameter=270, offset_range=25))
-    mask = tb.mask(tb.Mask(o=folder / "mask", i=refined / "run_class001.mrc", lowpass=30))
-    final = tb.postprocess(tb.Postprocess(o=folder / "postprocessed", i=refined, mask=mask / "mask.mrc"))
+    reference = blurred(experiment / "truth_class1.mrc", Path("reference.mrc"))
+    refined = tb.refine(tb.Refine(i=experiment, ref=reference, particle_diameter=270, offset_range=25))
+    mask = tb.mask(tb.Mask(i=refined / "run_class001.mrc", lowpass=30))
+    final = tb.postprocess(tb.Postprocess(i=refined, mask=mask / "mask.mrc"))
 
     found = read_dataset(refined).particles
     truth = read_dataset(experiment, particles=experiment / "particles_truth.star").particles
@@ -60,8 +65,9 @@ def main() -> None:
     print(f"Angles     median error {np.median(angle):.2f}°, {np.mean(angle < 10):.0%} of particles within 10° (nothing was known)")
     print(f"Positions  median error {np.median(shift):.2f} Å (picked: {np.median(picked):.1f} Å)")
     print(f"Time       {time.monotonic() - start:.0f} s")
-    print(f"Reports    {refined / 'report.html'}")
-    print(f"           {final / 'report.html'}")
+    print(f"Reports    {project / refined / 'report.html'}")
+    print(f"           {project / final / 'report.html'}")
+    print(f"Project    tomobayes gui {project}")
 
 
 def blurred(path: Path, target: Path) -> Path:

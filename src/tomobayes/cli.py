@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,13 +15,16 @@ from cyclopts.config import Dict
 from pydantic import ValidationError as ModelError
 
 from tomobayes.jobs.parameters import Parameters
+from tomobayes.jobs.parameters.complaints import complaints
 from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.verbs import VERBS
 from tomobayes.model import BadInput
+from tomobayes.web import Gui, gui
 
 __all__ = ["main"]
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+COMMANDS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {**VERBS, Gui: gui}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +61,7 @@ def _app(words: Sequence[str]) -> App:
         default_parameter=Parameter(negative=()),
         suppress_keyboard_interrupt=False,
     )
-    for parameters, verb in VERBS.items():
+    for parameters, verb in COMMANDS.items():
         app.command(_command(parameters, verb), name=parameters.verb)
     return app
 
@@ -67,9 +70,13 @@ def _command(parameters: type[Parameters], verb: Callable[[Any], Path | None]) -
     def command(*, options: Any = None) -> Path | None:
         return verb(parameters() if options is None else options)
 
-    command.__annotations__["options"] = Annotated[parameters | None, Parameter(name="*")]
-    command.__doc__ = verb.__doc__
-    return command
+    def command_of_words(options: Any = None) -> Path | None:
+        return command(options=options)
+
+    chosen = command_of_words if parameters.takes_words else command
+    chosen.__annotations__["options"] = Annotated[parameters | None, Parameter(name="*")]
+    chosen.__doc__ = verb.__doc__
+    return chosen
 
 
 def _with_hyphens(word: str) -> str:
@@ -107,14 +114,7 @@ def _option_sentences(error: CycloptsError | ModelError) -> list[str]:
     model_error = error if isinstance(error, ModelError) else error.__cause__
     if not isinstance(model_error, ModelError):
         return [str(error)]
-    return [_sentence(fault["loc"], fault["type"], fault["msg"], fault["input"]) for fault in model_error.errors()]
-
-
-def _sentence(location: tuple[int | str, ...], kind: str, message: str, given: object) -> str:
-    if kind == "value_error":
-        return f"{message.removeprefix('Value error, ')}."
-    what = message.replace("Input should be", "should be").split(", unable")[0]
-    return f"{Parameters.option(str(location[0]))} {what}, not {str(given)!r}."
+    return [complaint.sentence for complaint in complaints(model_error)]
 
 
 def _complain(*sentences: str, code: int) -> int:

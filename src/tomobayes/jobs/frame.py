@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from tomobayes.jobs.log import Log, duration, job_log
 from tomobayes.jobs.parameters.base import JobParameters
+from tomobayes.jobs.said import FOLDER_SAID
 from tomobayes.model import BadInput, Problem
 from tomobayes.project import (
     Ending,
@@ -32,10 +33,7 @@ from tomobayes.project import (
 )
 from tomobayes.report import Fact, Report, write_report
 
-__all__ = ["FOLDER_SAID", "Context", "run_job"]
-
-FOLDER_SAID = "Folder:"
-"""The word of the log after which a job says where it writes; those who started it wait for it."""
+__all__ = ["Context", "run_job"]
 
 Given = TypeVar("Given", bound=JobParameters)
 

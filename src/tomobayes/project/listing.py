@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 
 from tomobayes.formats.star import read_star
@@ -60,10 +63,8 @@ class Job:
 
     @property
     def type(self) -> str:
-        """Refine3D, Polish and so on; the verb of a job outside RELION's folders."""
-        if re.fullmatch(r"job\d+", self.folder.name):
-            return self.folder.parent.name
-        return self.record.verb if self.record else self.name
+        """The verb of ours, Refine3D, Polish and so on of RELION's."""
+        return self.record.verb if self.record else self.folder.parent.name
 
     @property
     def number(self) -> int:
@@ -139,7 +140,7 @@ def _tied(project: Path, jobs: Mapping[str, Job], pipeline: Pipeline) -> tuple[J
     tied = []
     for name, job in jobs.items():
         outputs = made[name] or _left(project, job)
-        givers = (_giver(path, jobs) for path in [*read[name], *_given(project, job)])
+        givers = (_giver(path, jobs) for path in [*read[name], *_given(job)])
         inputs = dict.fromkeys(giver for giver in givers if giver is not None and giver != name)
         tied.append(replace(job, inputs=tuple(inputs), outputs=tuple(outputs)))
     return tuple(tied)
@@ -152,15 +153,23 @@ def _giver(path: str, jobs: Mapping[str, Job]) -> str | None:
     return next((name for name in names if name in jobs), None)
 
 
-def _given(project: Path, job: Job) -> Iterator[str]:
+def _given(job: Job) -> Iterator[str]:
     """Paths inside the project among a job's parameters, as seen from the project's folder."""
     if job.record is None:
         return
-    root, directory = project.resolve(), Path(job.record.directory)
+    directory, root = Path(job.record.directory), _root_then(job.name, job.record)
     for value in _words(job.record.parameters.values()):
-        path = (directory / value).absolute()
+        path = Path(os.path.normpath(directory / value))
         if path.is_relative_to(root):
             yield str(path.relative_to(root))
+
+
+def _root_then(name: str, record: Record) -> Path:
+    """The project's folder when a job was started: it may have been moved since."""
+    words = shlex.split(record.command)
+    out = next((following for word, following in pairwise(words) if word == "--o"), name)
+    folder = Path(os.path.normpath(Path(record.directory) / out))
+    return folder.parents[len(Path(name).parts) - 1] if folder.parts[-len(Path(name).parts) :] == Path(name).parts else folder.parent
 
 
 def _words(values: Iterable[object]) -> Iterator[str]:
@@ -181,7 +190,7 @@ def _left(project: Path, job: Job) -> list[Node]:
         rows = zip(columns["rlnPipeLineNodeName"], columns["rlnPipeLineNodeTypeLabel"], strict=True)
     except (BadInput, KeyError):
         return []
-    root = project.resolve()
-    directory = Path(job.record.directory) if job.record else root
+    root = project.resolve() if job.record is None else _root_then(job.name, job.record)
+    directory = root if job.record is None else Path(job.record.directory)
     named = ((directory / str(name), str(kind)) for name, kind in rows)
     return [Node(str(path.relative_to(root)) if path.is_relative_to(root) else str(path), kind) for path, kind in named]

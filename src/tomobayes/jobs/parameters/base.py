@@ -23,6 +23,9 @@ class Parameters(BaseModel):
 
     verb: ClassVar[str]
 
+    takes_words: ClassVar[bool] = False
+    """Whether values may be given without the names of their options, in the order of the fields."""
+
     @classmethod
     def option(cls, name: str) -> str:
         """The option that sets a field, as typed: ``extract_box`` is ``--extract-box``."""

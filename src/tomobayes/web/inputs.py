@@ -1,0 +1,86 @@
+"""What a form offers for a path: outputs of earlier jobs that fit, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tomobayes.jobs.parameters import HalfMapParameters, Mask, Parameters
+from tomobayes.project import Job, Node, Status
+
+__all__ = ["FOLLOWERS", "Offer", "offers"]
+
+FOLLOWERS = {
+    "simulate": ("refine", "reconstruct"),
+    "import": ("info", "reconstruct", "refine"),
+    "reconstruct": ("refine", "postprocess", "mask"),
+    "refine": ("mask", "postprocess", "classify", "refine-ctf", "align", "select"),
+    "classify": ("select", "refine"),
+    "mask": ("postprocess", "refine"),
+    "postprocess": ("local-resolution", "refine-ctf", "align"),
+    "refine-ctf": ("align", "refine"),
+    "align": ("refine", "refine-ctf"),
+    "select": ("refine", "reconstruct"),
+    "dedupe": ("refine", "reconstruct"),
+    "sample-surface": ("dedupe", "refine"),
+}
+"""Verb -> verbs that one may want next; their forms begin with this job as input."""
+
+_KINDS = {
+    "p": "ParticleGroupMetadata",
+    "t": "TomogramGroupMetadata",
+    "mot": "TomoTrajectoryData",
+    "mask": "Mask3D",
+    "focus_mask": "Mask3D",
+    "ref": "DensityMap.mrc",
+    "ref1": "DensityMap.mrc.halfmap",
+    "ref2": "DensityMap.mrc.halfmap",
+    "half1": "DensityMap.mrc.halfmap",
+    "half2": "DensityMap.mrc.halfmap",
+    "fsc": "ProcessData",
+}
+"""Option -> how the label of the files begins that it takes."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A value that a field may take, and which job it comes from."""
+
+    value: str
+    about: str
+
+
+def offers(parameters: type[Parameters], name: str, jobs: Sequence[Job]) -> list[Offer]:
+    """What earlier jobs offer for one option of a verb."""
+    return [offer for job in reversed(jobs) if job.status is not Status.SCHEDULED for offer in _of(parameters, name)(job)]
+
+
+def _of(parameters: type[Parameters], name: str) -> Callable[[Job], Iterator[Offer]]:
+    if name == "i" and issubclass(parameters, Mask):
+        return lambda job: _files(job, "DensityMap")
+    if name == "i" and issubclass(parameters, HalfMapParameters):
+        return lambda job: _folder(job, "DensityMap.mrc.halfmap")
+    if name in ("i", "jobs", "sets"):
+        return lambda job: _folder(job, "TomoOptimisationSet")
+    if name not in _KINDS:
+        return lambda job: iter(())
+    return lambda job: _files(job, _KINDS[name], exactly=name == "ref")
+
+
+def _files(job: Job, label: str, exactly: bool = False) -> Iterator[Offer]:
+    for node in job.outputs:
+        if node.kind.removesuffix(".relion") == label if exactly else node.kind.startswith(label):
+            yield Offer(node.name, _about(job))
+
+
+def _folder(job: Job, label: str) -> Iterator[Offer]:
+    if any(_fits(node, label) for node in job.outputs):
+        yield Offer(job.name, _about(job))
+
+
+def _fits(node: Node, label: str) -> bool:
+    return node.kind.startswith(label)
+
+
+def _about(job: Job) -> str:
+    return f"{job.alias or job.type}, {job.status.value}"
