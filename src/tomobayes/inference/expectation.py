@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from tomobayes.inference.priors import PosePrior
 from tomobayes.inference.sampling import Plan
 from tomobayes.inference.search import posteriors
 
-__all__ = ["PoseEstimates", "expect"]
+__all__ = ["PoseEstimates", "accumulate", "expect", "summary"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,17 @@ class PoseEstimates:
     log_evidence: Tensor
     discarded: Tensor
 
+    def together(self, other: PoseEstimates) -> PoseEstimates:
+        """Of these particles and then of others."""
+        return PoseEstimates(*(torch.cat([getattr(each, one.name) for each in (self, other)]) for one in fields(PoseEstimates)))
 
-def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> tuple[Tensor, Tensor]:
-    """Insert Σ_T p·b and p·w at every orientation.
+
+def accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> tuple[Tensor, Tensor]:
+    """Insert Σ_T p·b and p·w at every orientation; where the particle may show other maps, p sums to the probability of this one.
 
     Returns
     -------
-    posterior mean of |D - W·V|², (Q',) over the compared samples, and Re Σ conj(b)·V and Σ w·|V|² per shell and tilt, (2, R+1, F)
+    Σ p·|D - W·V|², (Q',) over the compared samples, and Re Σ conj(b)·V and Σ w·|V|² per shell and tilt, (2, R+1, F)
     """
     n = statistics.count(accumulator.radius)
     row, points = posterior.row, statistics.points[:n]
@@ -67,14 +71,14 @@ def _accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior,
     weight, slices = weight[:q], posterior.slices[:, :q]
     agreement = (data[:, :q].conj() * slices).real.sum(0)
     power = weight * (share[:, None] * (slices.real.square() + slices.imag.square())).sum(0)
-    residual = statistics.data[row, :q].abs().square() + weight * (power - 2 * agreement)
+    residual = share.sum() * statistics.data[row, :q].abs().square() + weight * (power - 2 * agreement)
     strength = (precision[:q] * torch.stack([agreement, power])).reshape(2, -1, statistics.n_tilts).double()
     shell = statistics.shell[: strength.shape[1]]
     return residual, strength.new_zeros(2, statistics.box // 2 + 1, statistics.n_tilts).index_add_(1, shell, strength)
 
 
-def _summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> tuple[Tensor, ...]:
-    """Mean pose in the tomogram and the widths around it."""
+def summary(statistics: Statistics, prior: PosePrior, posterior: Posterior) -> tuple[Tensor, ...]:
+    """Mean pose in the tomogram and the widths around it: one particle's fields of ``PoseEstimates``, in their order."""
     row, probability = posterior.row, posterior.probability.double()
     share, place = probability.sum(0), probability.sum(1)
     best = posterior.rotations[share.argmax()].double()
@@ -123,9 +127,9 @@ def expect(
     )
     for wide in posteriors(statistics, precision, volume, prior, plan, rotation, centre_angstrom, grid, relion4):
         posterior = trimmed(wide)
-        own, strength[posterior.row] = _accumulate(statistics, precision, posterior, accumulators[posterior.row])
+        own, strength[posterior.row] = accumulate(statistics, precision, posterior, accumulators[posterior.row])
         residual = own if residual is None else residual + own
-        rows.append(_summary(statistics, prior, posterior))
+        rows.append(summary(statistics, prior, posterior))
     assert residual is not None
     estimates = PoseEstimates(*(torch.stack(column) for column in zip(*rows, strict=True)))
     of_particles, of_shells = strength.sum(2), strength.sum(0)
