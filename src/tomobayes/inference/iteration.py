@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -55,7 +55,7 @@ def found_together(one: Found, two: Found) -> Found:
         sums_together(one.sums, two.sums),
         added(one.noise, two.noise),
         np.concatenate([one.particles, two.particles]),
-        PoseEstimates(*(torch.cat([getattr(each.estimates, name.name) for each in (one, two)]) for name in fields(PoseEstimates))),
+        one.estimates.together(two.estimates),
         one.gains + two.gains,
         added(one.falloffs, two.falloffs),
     )

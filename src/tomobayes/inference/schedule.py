@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,16 +14,33 @@ from tomobayes.geometry.pointgroups import representatives
 from tomobayes.imaging.gathering import Portion
 from tomobayes.inference.priors import PosePrior
 from tomobayes.inference.sampling import Plan, climbing, global_plan, local_plan, orientations, perturbed
-from tomobayes.inference.state import Phase, Record, Settings, State
+from tomobayes.inference.state import Phase, Record, Settings
 from tomobayes.model import Particles
 
-__all__ = ["growth", "next_phase", "next_plan", "next_step", "pose_prior"]
+__all__ = ["Searching", "growth", "next_phase", "next_plan", "next_step", "pose_prior"]
 
 REACH = 2.3
 """How far a settled local search goes, in steps of its first level: 57 lattice points."""
 
 
-def next_plan(state: State, settings: Settings) -> tuple[Plan, Tensor | None]:
+class Searching(Protocol):
+    """How far a sequence of searches has come, fields as of ``State``; iteration 0 is the first search."""
+
+    @property
+    def iteration(self) -> int: ...
+    @property
+    def phase(self) -> Phase: ...
+    @property
+    def angular_step(self) -> float: ...
+    @property
+    def shift_step_angstrom(self) -> float: ...
+    @property
+    def offset_sigma(self) -> float: ...
+    @property
+    def radius(self) -> int: ...
+
+
+def next_plan(state: Searching, settings: Settings) -> tuple[Plan, Tensor | None]:
     """Poses that the next expectation tries."""
     pixel, diameter = settings.pixel_size_angstrom, settings.particle_diameter / settings.pixel_size_angstrom
     shift_px = state.shift_step_angstrom / pixel
@@ -42,7 +60,7 @@ def next_plan(state: State, settings: Settings) -> tuple[Plan, Tensor | None]:
     return replace(climbing(plan, diameter, settings.box), turns=turns), None
 
 
-def pose_prior(particles: Particles, part: Portion, settings: Settings, state: State) -> PosePrior:
+def pose_prior(particles: Particles, part: Portion, settings: Settings, state: Searching) -> PosePrior:
     """What the next expectation believes of the poses of a portion's particles."""
     rows = part.particles
     return PosePrior(

@@ -26,7 +26,7 @@ from tomobayes.inference.priors import PosePrior
 from tomobayes.inference.sampling import Level, Plan, around, children, shift_children, shift_lattice
 from tomobayes.inference.task import Task, as_printed, log_prior, own_scores, task_of
 
-__all__ = ["BATCH_FLOATS", "posteriors"]
+__all__ = ["BATCH_FLOATS", "posteriors", "searched"]
 
 FEWEST, MOST = 6, 32
 """Bounds on how many orientations are kept between levels, whatever their share."""
@@ -133,7 +133,11 @@ def posteriors(
     relion4 : weigh every sample by W/M once more (eq 7 as printed); pseudo-subtomograms only
     """
     task = task_of(statistics, precision, volume, prior, rotation, centre_angstrom, plan.levels[-1].radius)
-    task = as_printed(task) if relion4 else task
+    yield from searched(as_printed(task) if relion4 else task, plan, grid)
+
+
+def searched(task: Task, plan: Plan, grid: Tensor | None = None) -> Iterator[Posterior]:
+    """Posterior of each of a task's particles in turn; plan and grid as of ``posteriors``."""
     start = _local_start(task, plan) if grid is None else _global_start(task, plan, grid)
     for kept in start:
         for depth, (parent, level) in enumerate(pairwise(plan.levels[:-1]), start=1):
