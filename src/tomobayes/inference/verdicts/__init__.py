@@ -1,0 +1,1 @@
+"""Conventions that images themselves can tell: hand of the defocus, sign of the contrast, hand of a map."""
