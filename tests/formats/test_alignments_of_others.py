@@ -13,7 +13,7 @@ from aligned_points import imported_places
 from tomobayes.formats.alignment import geometry_of, split_projection
 from tomobayes.formats.aretomo import read_aretomo
 from tomobayes.formats.euler import matrix_from_tilt_angles, tilt_angles_from_matrix
-from tomobayes.formats.imod import read_imod, read_imod_folder
+from tomobayes.formats.imod import read_imod
 from tomobayes.formats.imod_files import views_of_list
 from tomobayes.model import BadInput
 
@@ -108,12 +108,12 @@ def test_a_stretch_becomes_a_deformation_and_a_pure_rotation_none(tmp_path: Path
     assert geometry_of(rounded, 1.0, 1.0, (4096, 4096), (400, 400, 100)).deformation is None
 
 
-def test_a_folder_gives_its_final_alignment(shared: Path) -> None:
-    aligned = read_imod_folder(shared / "data/geometry/etomofiles/test_data/TS_001")
-    assert len(aligned.views) == 40 and aligned.views[0].key.stage_degrees == -60.0
+def test_etomo_alignments_know_stage_angles_axis_and_what_is_left_out(shared: Path) -> None:
+    aligned = read_imod(shared / "data/geometry/etomofiles/test_data/TS_001/TS_001.xf")
+    assert len(aligned.views) == 40 and aligned.views[0].key.stage_degrees == -60.0 and aligned.views[0].tilt_degrees == -57.12
     assert aligned.axis_degrees == pytest.approx(84.2, abs=0.1)
-    local = read_imod_folder(shared / "data/geometry/imod_etomo_BB_midzone2/BB", "BBa")
-    assert local.left_out and "BBalocal.xf" in local.left_out[0]
+    local = read_imod(shared / "data/geometry/imod_etomo_BB_midzone2/BB/BBa.xf")
+    assert "BBalocal.xf" in local.left_out[0] and local.tomogram_size == (512, 512, 84) and local.views[0].excluded
 
 
 @pytest.mark.parametrize("ending", [".tlt", ".rawtlt", ".xtilt", ".zfac"])

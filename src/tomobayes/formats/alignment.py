@@ -22,6 +22,8 @@ Float = NDArray[np.float64]
 NEGLIGIBLE_PX = 0.05
 """A deformation that moves no corner of an image by more is left out."""
 
+ROUNDING = 1e-14
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -69,4 +71,5 @@ def split_projection(matrix: Float) -> tuple[Float, Float]:
     signs = np.sign(np.diagonal(upper, axis1=1, axis2=2))
     rows = np.swapaxes(orthonormal * signs[:, None, :], 1, 2)
     rotation = np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], axis=1)
+    rotation[np.abs(rotation) < ROUNDING] = 0
     return rotation, np.swapaxes(upper * signs[:, :, None], 1, 2)

@@ -126,7 +126,7 @@ def _numbers(columns: Mapping[str, Text], label: str, default: float, n_rows: in
 
 def _differ(first: Float, second: Float, tolerance: float) -> NDArray[np.bool_]:
     close = np.isclose(first, second, rtol=1e-9, atol=tolerance, equal_nan=True)
-    return np.asarray(~close.reshape(len(close), -1).all(axis=1))
+    return np.asarray(~close.all(axis=tuple(range(1, close.ndim))))
 
 
 def _means(cell: str, vector: Sequence[float] | Float) -> bool:

@@ -23,6 +23,7 @@ __all__ = ["Composed", "Understood", "compose_series"]
 
 USUAL_HAND = -1.0
 FAR_AXIS_DEGREES = 5.0
+SAME_SIZE = 0.1
 MISSING = {
     "aligned": ("has no alignment", "give one with --alignment (a folder of etomo, an .xf file, an .aln file)"),
     "defocused": ("has no defoci", "give them with --ctf (text of CTFFIND, a .star of gctf, a .defocus file)"),
@@ -69,7 +70,7 @@ def compose_series(sources: Sources, given: Given, problems: list[Problem]) -> C
     n_before = len(problems)
     for part, (what, remedy) in MISSING.items():
         if getattr(sources, part) is None:
-            problems.append(Problem(None, "", f"the tilt series {sources.name} {what}", remedy=remedy))
+            problems.append(Problem(None, f"tilt series {sources.name}", what, remedy=remedy))
     if sources.aligned is None or sources.defocused is None:
         return None
     sizes = _sizes(sources, given, problems)
@@ -122,7 +123,9 @@ def _sizes(sources: Sources, given: Given, problems: list[Problem]) -> _Sizes | 
     ]
     pixel_from, pixel = next(((source, value) for source, value in told if value is not None), ("", None))
     if pixel is None:
-        problems.append(Problem(None, "", f"the pixel size of {sources.name} is not known", remedy="give --angpix (Å, of the tilt images)"))
+        problems.append(
+            Problem(None, f"tilt series {sources.name}", "its pixel size is not known", remedy="give --angpix (Å, of the tilt images)")
+        )
         return None
     sentences = tuple(
         f"{sources.name}: the pixel size is {pixel:g} Å by {pixel_from}, {value:g} Å by {source}"
@@ -137,13 +140,21 @@ def _sizes(sources: Sources, given: Given, problems: list[Problem]) -> _Sizes | 
     tomogram = given.tomogram_size or _scaled(aligned.tomogram_size, aligned_angstrom / pixel)
     if image is None:
         remedy = "give the images with --tilt-images, or --image-size (width height, in pixels)"
-        problems.append(Problem(None, "", f"the size of the tilt images of {sources.name} is not known", remedy=remedy))
+        problems.append(Problem(None, f"tilt series {sources.name}", "the size of its images is not known", remedy=remedy))
     if tomogram is None:
         remedy = "give --tomogram-size (x y z, in pixels of the tilt images)"
-        problems.append(Problem(None, "", f"the size of the tomogram of {sources.name} is not known", remedy=remedy))
+        problems.append(Problem(None, f"tilt series {sources.name}", "the size of its tomogram is not known", remedy=remedy))
+    if pixel_from == "the mdoc" and image is not None and of_mdoc is not None and _differ(image, of_mdoc):
+        what = f"the mdoc's {pixel:g} Å per pixel are of images of {of_mdoc[0]} x {of_mdoc[1]}, but these have {image[0]} x {image[1]}"
+        problems.append(Problem(None, f"tilt series {sources.name}", what, remedy="give --angpix (Å, of the tilt images)"))
     if image is None or tomogram is None:
         return None
     return _Sizes(pixel, pixel_from, aligned_angstrom, (image[0], image[1]), (tomogram[0], tomogram[1], tomogram[2]), sentences)
+
+
+def _differ(first: Sequence[int], second: Sequence[int]) -> bool:
+    """By more than a margin that was cut off, whichever way the images are turned."""
+    return any(abs(a - b) > SAME_SIZE * b for a, b in zip(sorted(first), sorted(second), strict=True))
 
 
 def _scaled(size: tuple[int, ...] | None, factor: float) -> tuple[int, ...] | None:
@@ -160,8 +171,8 @@ def _optics(sources: Sources, given: Given, problems: list[Problem]) -> Optics |
     values = [next((value for value in candidates if value is not None), None) for candidates in told.values()]
     missing = [option for option, value in zip(told, values, strict=True) if value is None]
     if missing:
-        what = f"the optics of {sources.name} are not known: no file tells what {' and '.join(missing)} {'are' if missing[1:] else 'is'}"
-        problems.append(Problem(None, "", what, remedy=f"give {' and '.join(missing)}"))
+        what = f"its optics are not known: no file tells {' and '.join(missing)}"
+        problems.append(Problem(None, f"tilt series {sources.name}", what, remedy=f"give {' and '.join(missing)}"))
     voltage, aberration, contrast = values
     if voltage is None or aberration is None or contrast is None:
         return None

@@ -25,7 +25,7 @@ from tomobayes.formats.text_lines import read_numbers
 from tomobayes.formats.views import Aligned, AlignedView, ViewKey
 from tomobayes.model import BadInput, Problem
 
-__all__ = ["projection_of", "read_imod", "read_imod_folder"]
+__all__ = ["is_final_transform", "projection_of", "read_imod"]
 
 Float = NDArray[np.float64]
 NO_COMMANDS = CommandFile(Path(), {})
@@ -42,22 +42,6 @@ class _Parts:
     x_tilt: Float
     z_factor: Float
     commands: CommandFile
-
-
-def read_imod_folder(folder: Path, name: str | None = None) -> Aligned:
-    """The alignment in a folder of etomo, or of AreTomo's -OutImod.
-
-    Parameters
-    ----------
-    folder : with an .xf file and what belongs to it
-    name : root of the files' names, where the folder has several
-    """
-    transforms = [path for path in sorted(folder.glob("*.xf")) if _is_final(path) and name in (None, path.stem)]
-    if len(transforms) != 1:
-        found = ", ".join(path.name for path in transforms) or "none"
-        what = f"should have one .xf file of the whole alignment, but has {found}"
-        raise BadInput(Problem(folder, "", what, remedy="name the .xf file itself with --alignment"))
-    return read_imod(transforms[0])
 
 
 def read_imod(transforms: Path, commands: Path | None = None) -> Aligned:
@@ -128,9 +112,9 @@ def _commands_beside(transforms: Path) -> Path | None:
     return None
 
 
-def _is_final(path: Path) -> bool:
-    """Not a local alignment, nor one of the fiducials' or of coarse steps."""
-    return not (path.stem.endswith(("local", "_fid")) or path.suffixes[:-1])
+def is_final_transform(path: Path) -> bool:
+    """Whether an .xf file is of the whole alignment: not local, nor one of the fiducials' or of coarse steps."""
+    return not path.stem.endswith(("local", "_fid"))
 
 
 def _rounded_rotation(matrix: Float, quantum: float) -> Float:

@@ -11,9 +11,9 @@ import numpy as np
 from tomobayes.formats.relion_tomograms import Tomograms
 from tomobayes.formats.star import Table
 from tomobayes.formats.star_values import TableReader
-from tomobayes.model import Optics, Problem
+from tomobayes.model import Optics, Problem, TiltSeries
 
-__all__ = ["MAGNIFICATION_LABELS", "OpticsTable", "check_against_tomograms", "load_optics"]
+__all__ = ["MAGNIFICATION_LABELS", "OpticsTable", "check_against_tomograms", "load_optics", "optics_of_tomograms"]
 
 TOLERANCE = 1e-3
 IMPORT = "import writes the optics"
@@ -42,7 +42,8 @@ class OpticsTable:
 def load_optics(tables: Mapping[str, Table], file: Path, tomograms: Tomograms, problems: list[Problem]) -> OpticsTable:
     """Optics groups of a particle file; where it has none, one per optics group of the tomograms."""
     if "optics" not in tables:
-        return _optics_of_tomograms(tomograms)
+        groups = optics_of_tomograms(tomograms.series)
+        return OpticsTable(groups, tuple(range(1, len(groups) + 1)))
     reader = TableReader(file, tables["optics"], problems)
     if not reader.require(REQUIRED):
         return OpticsTable((), ())
@@ -71,6 +72,16 @@ def load_optics(tables: Mapping[str, Table], file: Path, tomograms: Tomograms, p
     return OpticsTable(tuple(optics), numbers)
 
 
+def optics_of_tomograms(tilt_series: Sequence[TiltSeries]) -> tuple[Optics, ...]:
+    """Distinct optics groups of tilt series as they were read (one without a group's name is a group of its own)."""
+    groups: dict[str, Optics] = {}
+    for series in tilt_series:
+        columns = {label: series.globals_[label] for label in SHARED_LABELS}
+        voltage, aberration, contrast = (float(columns[label]) for label in SHARED_LABELS[1:])
+        groups.setdefault(series.optics_name, Optics(series.optics_name, voltage, aberration, contrast, columns=columns))
+    return tuple(groups.values())
+
+
 def check_against_tomograms(file: Path, table: OpticsTable, pairs: Sequence[tuple[str, int]], tomograms: Tomograms) -> list[Problem]:
     """Contradictions between the optics groups of particles and the tomograms they are in.
 
@@ -93,16 +104,6 @@ def check_against_tomograms(file: Path, table: OpticsTable, pairs: Sequence[tupl
 
 def _agree(first: float, second: float, *, relative: bool) -> bool:
     return abs(first - second) <= TOLERANCE * (abs(second) if relative else 1.0)
-
-
-def _optics_of_tomograms(tomograms: Tomograms) -> OpticsTable:
-    """Distinct optics group names of the tomograms (a tomogram without one is a group of its own)."""
-    groups: dict[str, Optics] = {}
-    for series in tomograms.series:
-        columns = {label: series.globals_[label] for label in SHARED_LABELS}
-        voltage, aberration, contrast = (float(columns[label]) for label in SHARED_LABELS[1:])
-        groups.setdefault(series.optics_name, Optics(series.optics_name, voltage, aberration, contrast, columns=columns))
-    return OpticsTable(tuple(groups.values()), tuple(range(1, len(groups) + 1)))
 
 
 def _check_binning(reader: TableReader) -> None:

@@ -11,6 +11,7 @@ from tomobayes.formats.relion_motion import load_motion
 from tomobayes.formats.relion_particles import load_particles, particle_reader
 from tomobayes.formats.relion_set import OptimisationSet, read_optimisation_set
 from tomobayes.formats.relion_stored import StoredKind, attach_stored, stored_kind
+from tomobayes.formats.relion_subtraction import load_subtraction
 from tomobayes.formats.relion_tomograms import ImagePolicy, Tomograms, load_tomograms
 from tomobayes.formats.star import Table, read_star
 from tomobayes.formats.star_values import TableReader
@@ -61,9 +62,9 @@ def read_dataset(
     policy: ImagePolicy = "required" if require_images and kind is None else "optional"
     loaded_tomograms = load_tomograms(members.tomograms, root, policy, problems)
     reader = particle_reader(tables, members.particles, problems) if tables else None
-    loaded = load_particles(reader, tables, loaded_tomograms) if reader else None
+    loaded = load_particles(reader, tables, loaded_tomograms) if reader is not None else None
     dataset = None
-    if reader and loaded:
+    if reader is not None and loaded is not None:
         dataset = _assemble(loaded, loaded_tomograms, kind, reader, members, root, require_images)
     if problems or dataset is None:
         raise BadInput(problems)
@@ -113,4 +114,8 @@ def _assemble(
         n_tilts = [tomograms.series[i].n_tilts for i in particles.tilt_series.tolist()]
         with collecting(reader.problems):
             motion = load_motion(members.trajectories, particles.name.tolist(), n_tilts, reader.problems)
-    return Dataset(tomograms.series, optics, particles, motion, members.reference)
+    particles, subtraction = load_subtraction(particles, members.others, reader, root)
+    if subtraction is not None and kind is not None and require_images:
+        remedy = "use the tilt images (--images series), or extract the images again"
+        reader.report("column rlnImageName", "names stored images, from which no signal can be subtracted", remedy)
+    return Dataset(tomograms.series, optics, particles, motion, members.reference, subtraction)
