@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def launch(project: Path, words: Sequence[str], values: Mapping[str, str], direc
     )
     with (folder / _SAID).open("wb") as said:
         fcntl.flock(said, fcntl.LOCK_EX)
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tomobayes", *words[1:]],
             cwd=directory,
             stdin=subprocess.DEVNULL,
@@ -75,6 +76,7 @@ def launch(project: Path, words: Sequence[str], values: Mapping[str, str], direc
             stderr=said,
             start_new_session=True,
         )
+    threading.Thread(target=process.wait, daemon=True).start()  # lest it stays behind as a zombie when it ends
     return _launch(project, folder)
 
 
