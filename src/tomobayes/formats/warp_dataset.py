@@ -24,7 +24,7 @@ __all__ = ["Remainder", "as_dataset", "as_tilt_series_and_optics"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
-NO_MOTION = 1e-6
+NO_MOTION = 1e-5
 STALE = ("wrpCoordinate", "wrpAngle", "rlnCoordinate", "rlnImageName", "rlnCtfImage", "rlnTomoVisibleFrames", "rlnMicrographName")
 
 
@@ -78,17 +78,17 @@ def as_dataset(
     of_series = _rows(particles, typed)
     centre, rotation = np.zeros((len(particles), 3)), np.zeros((len(particles), 3, 3))
     motion: list[Float] = [np.zeros((0, 3))] * len(particles)
-    remainders = []
+    remainders, moves = [], False
     for i, (one, frame, own) in enumerate(zip(series, frames, typed, strict=True)):
         rows = np.flatnonzero(of_series == i)
         if len(rows) == 0:
             continue
         placed = _place(one, frame, own, _trajectories(one, frame, particles, rows), _turned(one, particles, rows))
         centre[rows], rotation[rows] = placed.centre, placed.rotation
+        moves = moves or float(np.abs(np.einsum("fij,pfj->pfi", own.rotation[:, :2], placed.motion)).max()) > NO_MOTION
         for row, moved in zip(rows.tolist(), placed.motion, strict=True):
             motion[row] = moved
         remainders.append(placed.remainder)
-    moves = any(np.abs(one).max(initial=0) > NO_MOTION for one in motion)
     names = [group.name for group in optics]
     table = _table(centre, rotation, of_series, particles, [one.name for one in typed])
     table = replace(table, optics=np.array([names.index(one.optics_name) for one in typed], dtype=np.int64)[of_series])

@@ -36,7 +36,7 @@ def as_optics(series: WarpTiltSeries, name: str) -> Optics:
         spherical_aberration_mm=_parameter(series, "Cs", 2.7) / area**2,
         amplitude_contrast=_parameter(series, "Amplitude", 0.07),
         even_zernike=(0.0, *even) if any(even) else (),
-        odd_zernike=tuple(-one for one in odd) if any(odd) else (),
+        odd_zernike=tuple(0.0 - one for one in odd) if any(odd) else (),
         magnification=series.magnification,
     )
 

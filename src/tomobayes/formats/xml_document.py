@@ -8,12 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
+from xml.sax.saxutils import quoteattr as quoted
 
 from tomobayes.formats.atomic import atomic_path
 from tomobayes.model import BadInput, Problem
 
-__all__ = ["Edit", "Element", "XmlDocument", "document_from_text", "escape", "inserted", "read_xml", "with_attribute", "with_text"]
+__all__ = [
+    "Edit",
+    "Element",
+    "XmlDocument",
+    "document_from_text",
+    "escape",
+    "inserted",
+    "quoted",
+    "read_xml",
+    "with_attribute",
+    "with_text",
+]
 
 START_TAG = re.compile(rb"""<[^<>"']*(?:"[^"]*"|'[^']*'|[^<>"'])*>""")
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -115,7 +127,7 @@ def with_attribute(document: XmlDocument, element: Element, values: Mapping[str,
     for name, value in values.items():
         known = re.search(rf"""(?<=\s){re.escape(name)}\s*=\s*("[^"]*"|'[^']*')""", tag)
         cut = known.span() if known else (len(tag) - (2 if tag.endswith("/>") else 1),) * 2
-        tag = f"{tag[: cut[0]]}{'' if known else ' '}{name}={quoteattr(value)}{tag[cut[1] :]}"
+        tag = f"{tag[: cut[0]]}{'' if known else ' '}{name}={quoted(value)}{tag[cut[1] :]}"
     return Edit(element.start, element.inside, tag)
 
 
@@ -125,7 +137,7 @@ def inserted(parent: Element, text: str) -> Edit:
 
 
 def _opening(tag: str, attributes: Mapping[str, str]) -> str:
-    return f"<{tag}{''.join(f' {name}={quoteattr(value)}' for name, value in attributes.items())}>"
+    return f"<{tag}{''.join(f' {name}={quoted(value)}' for name, value in attributes.items())}>"
 
 
 def _parse(data: bytes, path: Path) -> Element:
