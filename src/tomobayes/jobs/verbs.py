@@ -26,6 +26,7 @@ from tomobayes.jobs.parameters import (
     Mask,
     Parameters,
     Postprocess,
+    ProjectReport,
     Reconstruct,
     Refine,
     RefineCtf,
@@ -53,6 +54,7 @@ __all__ = [
     "local_resolution",
     "mask",
     "postprocess",
+    "project_report",
     "reconstruct",
     "refine",
     "refine_ctf",
@@ -114,6 +116,14 @@ def mask(parameters: Mask) -> Path:
 def postprocess(parameters: Postprocess) -> Path:
     """Measure the resolution of two half-maps under a mask, and sharpen their average."""
     return _run("postprocess", parameters)
+
+
+def project_report(parameters: ProjectReport) -> Path:
+    """Put all jobs of a project on one page that needs no other file."""
+    with _imports_kept():
+        from tomobayes.jobs.project_report import run
+
+    return run(parameters)
 
 
 def cluster_submit(parameters: ClusterSubmit) -> Path:
@@ -198,6 +208,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     CleanLattice: clean_lattice,
     ExpandSymmetry: expand_symmetry,
     Join: join,
+    ProjectReport: project_report,
     ClusterSubmit: cluster_submit,
 }
 """Every verb on offer, in the order of the help."""

@@ -28,6 +28,7 @@ from tomobayes.report.figures import (
     iteration_chart,
     slices_of,
 )
+from tomobayes.report.graph import Box, draw_graph
 from tomobayes.report.read import read_report
 from tomobayes.report.thumbnail import draw_thumbnail
 from tomobayes.report.ticks import format_number
@@ -36,6 +37,7 @@ from tomobayes.report.write import render, write_report
 __all__ = [
     "Address",
     "Axis",
+    "Box",
     "Chart",
     "ColourScale",
     "Directions",
@@ -55,6 +57,7 @@ __all__ = [
     "defocus_chart",
     "directions_of",
     "dose_chart",
+    "draw_graph",
     "draw_thumbnail",
     "drawn_sections",
     "format_number",

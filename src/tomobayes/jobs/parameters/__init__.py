@@ -18,6 +18,7 @@ from tomobayes.jobs.parameters.info import Info
 from tomobayes.jobs.parameters.local_resolution import LocalResolution
 from tomobayes.jobs.parameters.mask import Mask
 from tomobayes.jobs.parameters.postprocess import Postprocess
+from tomobayes.jobs.parameters.project_report import ProjectReport
 from tomobayes.jobs.parameters.reconstruct import Reconstruct
 from tomobayes.jobs.parameters.refine import Refine
 from tomobayes.jobs.parameters.refine_ctf import RefineCtf
@@ -45,6 +46,7 @@ __all__ = [
     "Mask",
     "Parameters",
     "Postprocess",
+    "ProjectReport",
     "Reconstruct",
     "Refine",
     "RefineCtf",
