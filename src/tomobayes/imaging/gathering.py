@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tomobayes.imaging.crops import crop_plan, delocalisation_angstrom
 from tomobayes.imaging.observation import Statistics, from_stacks, from_subtomograms, from_tilt_images
-from tomobayes.imaging.views import views_of
+from tomobayes.imaging.views import coarsest_pixel, views_of
 from tomobayes.model import Dataset, TiltSeries
 
 __all__ = [
@@ -51,12 +51,6 @@ class Source:
     def binning_of(self, dataset: Dataset, series: TiltSeries) -> float:
         """Binned over unbinned pixel size of one of the tilt series."""
         return self.binning * coarsest_pixel(dataset) / series.pixel_size_angstrom
-
-
-def coarsest_pixel(dataset: Dataset) -> float:
-    """Å, pixel size of the coarsest tilt images that particles are in: no map of them all has more detail."""
-    used: list[int] = np.flatnonzero(np.bincount(dataset.particles.tilt_series)).tolist()
-    return max(dataset.tilt_series[index].pixel_size_angstrom for index in used)
 
 
 @dataclass(frozen=True)

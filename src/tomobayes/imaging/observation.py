@@ -20,6 +20,7 @@ from torch import Tensor
 from tomobayes.fourier.grids import half_plane, half_space, shells
 from tomobayes.fourier.volume import gridding_correction, shell_mean
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
+from tomobayes.imaging.subtraction import subtracted_signal
 from tomobayes.imaging.views import Views, elongation, odd_phase_factor, slice_rotation, transfer_by_particle, views_of
 from tomobayes.model import Dataset
 
@@ -271,10 +272,16 @@ def from_tilt_images(
     equal = crop.large == crop.box
     window = circle_fade(crop.raw) if equal else torch.ones(crop.box, crop.box)
 
+    subtracted = subtracted_signal(dataset, particles, views, crop)
+
     def read(particle: int, tilts: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
         boxes, position = crop_boxes([pictures[tilt] for tilt in tilts.tolist()], centre[particle, tilts], crop.raw)
         spectrum = transform_boxes(soften_circle(boxes, window) if equal else boxes, position, crop)
-        return modulate(spectrum if aberration is None else spectrum * aberration, factor, crop)
+        if aberration is not None:
+            spectrum = spectrum * aberration
+        if subtracted is not None:
+            spectrum = spectrum - subtracted(particle, tilts)
+        return modulate(spectrum, factor, crop)
 
     stretch = 1.0 if pixel_size_angstrom is None else pixel / pixel_size_angstrom
     return _from_views(dataset, particles, views, crop, pixel, stretch, radius, window, read, table.centre_angstrom[particles])

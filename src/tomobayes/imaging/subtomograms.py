@@ -12,6 +12,7 @@ from torch import Tensor
 from tomobayes.fourier import kernels
 from tomobayes.fourier.slices import with_friedel_mates
 from tomobayes.imaging.crops import Crop, circle_fade, crop_boxes, half_plane_frequency, soften_circle, transform_boxes
+from tomobayes.imaging.subtraction import SubtractedSignal
 from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation, transfer_by_particle
 from tomobayes.model import Images, PseudoSubtomogram
 from tomobayes.optics import dose_weight
@@ -42,21 +43,32 @@ class ModulatedImages:
     crop: Crop
 
 
-def plain_stack(images: Images, views: Views, row: int, crop: Crop) -> NDArray[np.float32]:
-    """(V, box, box) bright images of the visible tilts of one particle as they were recorded, binned, particle at box//2."""
+def plain_stack(images: Images, views: Views, row: int, crop: Crop, subtracted: SubtractedSignal | None = None) -> NDArray[np.float32]:
+    """(V, box, box) bright images of the visible tilts of one particle as they were recorded, binned, particle at box//2.
+
+    Parameters
+    ----------
+    subtracted : signal to take off, of the particles of ``views``
+    """
     assert views.centre_px is not None
     tilts = views.visible[row].nonzero()[:, 0]
     boxes, position = crop_boxes([images.read(tilt) for tilt in tilts.tolist()], views.centre_px[row, tilts], crop.raw)
     spectrum = transform_boxes(boxes, position, crop)
+    if subtracted is not None:
+        signal = subtracted(row, tilts)
+        if views.optics.odd_zernike:
+            signal = signal * odd_phase_factor(views, half_plane_frequency(crop.large, views.pixel_size_angstrom * crop.binning))
+        spectrum = spectrum - signal
     return _inner(torch.fft.fftshift(torch.fft.irfft2(spectrum, s=(crop.large, crop.large), norm="ortho"), dim=(-2, -1)), crop)
 
 
-def modulated_images(images: Images, views: Views, row: int, crop: Crop) -> ModulatedImages:
+def modulated_images(images: Images, views: Views, row: int, crop: Crop, subtracted: SubtractedSignal | None = None) -> ModulatedImages:
     """Cut, transform and multiply the visible tilts of one particle.
 
     Parameters
     ----------
     views : of particles of this tilt series; row : which of them
+    subtracted : signal to take off before, of the same particles
     """
     assert views.centre_px is not None
     tilts = views.visible[row].nonzero()[:, 0]
@@ -66,9 +78,12 @@ def modulated_images(images: Images, views: Views, row: int, crop: Crop) -> Modu
     circle = squared.sqrt() * (crop.large * views.pixel_size_angstrom * crop.binning) <= crop.large // 2 + 1e-3
     boxes, position = crop_boxes([images.read(tilt) for tilt in tilts.tolist()], views.centre_px[row, tilts], crop.raw)
     factor = transfer_by_particle(views, flat)(row, tilts).reshape(shape)
-    data = transform_boxes(boxes, position, crop) * factor
+    spectrum = transform_boxes(boxes, position, crop)
     if views.optics.odd_zernike:
-        data = data * odd_phase_factor(views, frequency).conj()
+        spectrum = spectrum * odd_phase_factor(views, frequency).conj()
+    if subtracted is not None:
+        spectrum = spectrum - subtracted(row, tilts)
+    data = spectrum * factor
     left = dose_weight(squared, views.dose[tilts].float(), views.b_factor_per_dose)
     sampled = (circle & (left > LEAST_DOSE_WEIGHT)).reshape(shape)
     return ModulatedImages(data, factor.square(), sampled, slice_rotation(views)[tilts], views.visible[row].numpy(), crop)

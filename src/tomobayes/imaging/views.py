@@ -17,6 +17,7 @@ from tomobayes.optics import ctf_phase, envelope, odd_phase, phase_coefficients,
 
 __all__ = [
     "Views",
+    "coarsest_pixel",
     "elongation",
     "odd_phase_factor",
     "slice_rotation",
@@ -173,3 +174,9 @@ def odd_phase_factor(views: Views, frequency: Tensor) -> Tensor:
     """exp(iρ) of the antisymmetric aberrations, (J, 2) in 1/Å -> (J,) complex."""
     phase = odd_phase(views.optics.odd_zernike, specimen_frequency(views, frequency))
     return torch.polar(torch.ones_like(phase), phase)
+
+
+def coarsest_pixel(dataset: Dataset) -> float:
+    """Å, pixel size of the coarsest tilt images that particles are in: no map of them all has more detail."""
+    used: list[int] = np.flatnonzero(np.bincount(dataset.particles.tilt_series)).tolist()
+    return max(dataset.tilt_series[index].pixel_size_angstrom for index in used)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tomobayes.formats.chimerax import PlacedMap, write_chimerax
 from tomobayes.formats.dynamo_write import write_dynamo
 from tomobayes.formats.mrc import read_map
 from tomobayes.formats.pose_table import write_pose_table
-from tomobayes.formats.relion import find_members, read_dataset, write_dataset
+from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset, write_dataset
 from tomobayes.formats.relion4_write import write_relion4
 from tomobayes.formats.stopgap import write_stopgap
 from tomobayes.formats.voxels import TomogramGrid
@@ -58,7 +58,7 @@ def run(parameters: Export, context: Context) -> Path:
         written, images = write_stacks_and_stars(folder, exported, usable, parameters, context.log)
         shown = {Path(one.image).stem: one.shown for one in images[:4]}
     else:
-        written = _written(folder, exported, dataset, parameters, placed)
+        written = _written(folder, exported, dataset, members.others, parameters, placed)
     context.output(*written)
     context.log.say(f"{usable.sum()} of {len(usable)} particles exported, for {_READ_BY[parameters.to]}")
     for sentence in lost:
@@ -69,10 +69,15 @@ def run(parameters: Export, context: Context) -> Path:
     return folder
 
 
-def _written(folder: Path, exported: Dataset, original: Dataset, parameters: Export, placed: PlacedMap | None) -> list[Path]:
-    """Write the files of one dialect that has no images; give those that other programs open."""
+def _written(
+    folder: Path, exported: Dataset, original: Dataset, others: Mapping[str, str], parameters: Export, placed: PlacedMap | None
+) -> list[Path]:
+    """Write the files of one dialect that has no images; give those that other programs open.
+
+    ``others`` are labels of the optimisation set that RELION does not know.
+    """
     if parameters.to == "relion5":
-        return [write_dataset(folder, exported)]
+        return [write_dataset(folder, exported, members=OptimisationSet(others=others))]
     if parameters.to == "relion4":
         return [write_relion4(folder, exported)]
     grid = TomogramGrid.of(exported.tilt_series, parameters.tomogram_bin, block=parameters.tomogram_by == "imod")

@@ -17,14 +17,14 @@ __all__ = ["losses"]
 
 _SERIES = frozenset({"alignment", "defocus", "dose"})
 _HELD: Mapping[Dialect, frozenset[str]] = {
-    "relion5": frozenset({"motion", "deformation", "magnification", "aberrations", "damping", "halves", "priors"}) | _SERIES,
+    "relion5": frozenset({"subtraction", "motion", "deformation", "magnification", "aberrations", "damping", "halves", "priors"}) | _SERIES,
     "relion4": frozenset({"motion", "deformation", "magnification", "aberrations", "halves", "priors"}) | _SERIES,
     "dynamo": frozenset(),
     "stopgap": frozenset({"halves", "defocus", "dose"}),
     "artiax": frozenset({"halves"}),
     "chimerax": frozenset(),
-    "tomodrgn": frozenset({"motion", "deformation", "halves"}) | _SERIES,
-    "cryodrgn": frozenset({"motion", "deformation", "halves"}) | _SERIES,
+    "tomodrgn": frozenset({"subtraction", "motion", "deformation", "halves"}) | _SERIES,
+    "cryodrgn": frozenset({"subtraction", "motion", "deformation", "halves"}) | _SERIES,
     "table": frozenset({"halves"}),
 }
 """Motion and deformation are in exported images: boxes are cut where they say."""
@@ -34,6 +34,11 @@ def losses(dataset: Dataset, to: Dialect, *, flat: bool) -> list[str]:
     """Sentences about everything that is in the data set and not in the files, empty where nothing is lost."""
     held = _HELD[to] - ({"priors"} if flat else set())
     return [sentence for name, of in _SENTENCES.items() if name not in held for sentence in of(dataset)]
+
+
+def _subtraction(dataset: Dataset) -> Iterator[str]:
+    if dataset.subtraction is not None:
+        yield "The subtraction of signal is lost: only extracted images have it in them."
 
 
 def _motion(dataset: Dataset) -> Iterator[str]:
@@ -134,6 +139,7 @@ def _rms(values: NDArray[np.float64]) -> float:
 
 
 _SENTENCES: Mapping[str, Callable[[Dataset], Iterator[str]]] = {
+    "subtraction": _subtraction,
     "motion": _motion,
     "deformation": _deformation,
     "magnification": _magnification,

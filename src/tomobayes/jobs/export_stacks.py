@@ -13,6 +13,7 @@ from tomobayes.formats.image_star import write_image_star
 from tomobayes.formats.mrc import Mode
 from tomobayes.formats.relion import ExtractedImages
 from tomobayes.formats.relion4_write import write_relion4
+from tomobayes.formats.relion_subtraction import without_subtraction
 from tomobayes.imaging.crops import Crop, crop_plan
 from tomobayes.imaging.gathering import Source
 from tomobayes.jobs.experiment import check_fits_images, check_pixels, one_pixel_size, usable_or_refuse
@@ -52,7 +53,10 @@ def write_stacks_and_stars(
     kind: Kind = "stacks" if parameters.to == "tomodrgn" else "plain stacks"
     written = list(written_images(left, crop, folder / FOLDER, kind, mode, parameters.max_dose, log))
     if parameters.to == "tomodrgn":
-        without_images = replace(left, tilt_series=tuple(replace(one, images=None) for one in left.tilt_series))
+        bare, _ = without_subtraction(left.particles, {})
+        without_images = replace(
+            left, particles=bare, subtraction=None, tilt_series=tuple(replace(one, images=None) for one in left.tilt_series)
+        )
         return [write_relion4(folder, without_images, extracted=_described(crop, written))], written
     path = folder / "particles.star"
     files = [Path(one.image) for one in written]

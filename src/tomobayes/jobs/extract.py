@@ -10,6 +10,7 @@ import numpy as np
 from tomobayes.compute.threads import use_threads
 from tomobayes.formats.mrc import Mode
 from tomobayes.formats.relion import ExtractedImages, find_members, read_dataset, write_dataset
+from tomobayes.formats.relion_subtraction import without_subtraction
 from tomobayes.formats.relion_write import Part
 from tomobayes.imaging.crops import Crop, crop_plan
 from tomobayes.imaging.gathering import Source
@@ -47,6 +48,8 @@ def run(parameters: Extract, context: Context) -> Path:
     mode: Mode = "float16" if parameters.float16 else "float32"
     kind: Kind = "stacks" if parameters.stack2d else "subtomograms"
     written = list(written_images(left, crop, folder / FOLDER, kind, mode, parameters.max_dose, context.log))
+    table, others = without_subtraction(left.particles, members.others)
+    left, members = replace(left, particles=table, subtraction=None), replace(members, others=others)
     star = write_dataset(folder, left, what=TO_WRITE, members=members, extracted=_described(parameters, crop, written))
     context.output(star, folder / "particles.star")
     context.log.say(f"{len(written)} of {len(usable)} particles extracted")

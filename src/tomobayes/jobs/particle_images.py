@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from tomobayes.formats.mrc import Mode, write_stack
 from tomobayes.formats.stored_particles import write_pseudo_subtomogram
 from tomobayes.imaging.crops import Crop
-from tomobayes.imaging.subtomograms import modulated_images, plain_stack, pseudo_subtomogram, stack
+from tomobayes.imaging.subtomograms import ModulatedImages, modulated_images, plain_stack, pseudo_subtomogram, stack
+from tomobayes.imaging.subtraction import subtracted_signal
 from tomobayes.imaging.views import Views, views_of
 from tomobayes.jobs.log import Log
-from tomobayes.model import Dataset, Images
+from tomobayes.model import Dataset
 
 __all__ = ["Kind", "WrittenImages", "with_file_names", "written_images"]
 
@@ -52,27 +53,28 @@ def written_images(
             series = dataset.tilt_series[int(table.tilt_series[row])]
             assert series.images is not None
             views = views_of(dataset, np.array([row]), half_width_px=0.5 * crop.box * crop.binning, max_dose=max_dose)
+            subtracted = subtracted_signal(dataset, np.array([row]), views, crop)
             stem = folder / str(table.name[row])
             stem.parent.mkdir(parents=True, exist_ok=True)
             pixel = series.pixel_size_angstrom * crop.binning
             if kind == "subtomograms":
-                yield _subtomogram(stem, series.images, views, crop, table.rotation_subtomogram[row], pixel, mode)
+                images = modulated_images(series.images, views, 0, crop, subtracted)
+                yield _subtomogram(stem, images, table.rotation_subtomogram[row], pixel, mode)
+            elif kind == "stacks":
+                yield _stack(stem, stack(modulated_images(series.images, views, 0, crop, subtracted)), views, pixel, mode)
             else:
-                yield _stack(stem, series.images, views, crop, pixel, mode, plain=kind == "plain stacks")
+                yield _stack(stem, plain_stack(series.images, views, 0, crop, subtracted), views, pixel, mode)
             step(1)
 
 
-def _stack(stem: Path, images: Images, views: Views, crop: Crop, pixel_size_angstrom: float, mode: Mode, *, plain: bool) -> WrittenImages:
+def _stack(stem: Path, pixels: NDArray[np.float32], views: Views, pixel_size_angstrom: float, mode: Mode) -> WrittenImages:
     path = stem.with_name(f"{stem.name}_stack2d.mrcs")
-    pixels = plain_stack(images, views, 0, crop) if plain else stack(modulated_images(images, views, 0, crop))
     write_stack(path, pixels, pixel_size_angstrom, mode)
     return WrittenImages(str(path), "", views.visible[0].numpy(), pixels[len(pixels) // 2])
 
 
-def _subtomogram(
-    stem: Path, images: Images, views: Views, crop: Crop, frame: NDArray[np.float64], pixel_size_angstrom: float, mode: Mode
-) -> WrittenImages:
+def _subtomogram(stem: Path, images: ModulatedImages, frame: NDArray[np.float64], pixel_size_angstrom: float, mode: Mode) -> WrittenImages:
     data, weights = (stem.with_name(f"{stem.name}_{what}.mrc") for what in ("data", "weights"))
-    subtomogram = pseudo_subtomogram(modulated_images(images, views, 0, crop), frame)
+    subtomogram = pseudo_subtomogram(images, frame)
     write_pseudo_subtomogram(data, weights, subtomogram, pixel_size_angstrom, mode)
-    return WrittenImages(str(data), str(weights), views.visible[0].numpy(), subtomogram.data[len(subtomogram.data) // 2])
+    return WrittenImages(str(data), str(weights), images.visible, subtomogram.data[len(subtomogram.data) // 2])

@@ -11,6 +11,7 @@ from typing import Any
 
 from tomobayes.jobs.parameters import (
     Align,
+    Check,
     Classify,
     CleanLattice,
     ClusterSubmit,
@@ -21,6 +22,7 @@ from tomobayes.jobs.parameters import (
     Extract,
     ImportProject,
     Info,
+    InitialModel,
     Join,
     LocalResolution,
     Mask,
@@ -34,12 +36,14 @@ from tomobayes.jobs.parameters import (
     Select,
     Simulate,
     SplitHalves,
+    Subtract,
 )
 from tomobayes.jobs.parameters.base import JobParameters
 
 __all__ = [
     "VERBS",
     "align",
+    "check",
     "classify",
     "clean_lattice",
     "cluster_submit",
@@ -50,6 +54,7 @@ __all__ = [
     "extract",
     "import_project",
     "info",
+    "initial_model",
     "join",
     "local_resolution",
     "mask",
@@ -62,6 +67,7 @@ __all__ = [
     "select",
     "simulate",
     "split_halves",
+    "subtract",
 ]
 
 
@@ -73,6 +79,11 @@ def align(parameters: Align) -> Path:
 def cycle(parameters: Cycle) -> Path:
     """Refine poses, optics and geometry in turn until the map improves no more."""
     return _run("cycle", parameters)
+
+
+def check(parameters: Check) -> Path:
+    """Say all that is wrong or odd with an experiment, and measure hand and contrast from its images."""
+    return _run("check", parameters)
 
 
 def classify(parameters: Classify) -> Path:
@@ -101,6 +112,11 @@ def info(parameters: Info) -> None:
         from tomobayes.jobs.info import run
 
     run(parameters)
+
+
+def initial_model(parameters: InitialModel) -> Path:
+    """Make first maps from positions alone, without a reference."""
+    return _run("initial_model", parameters)
 
 
 def local_resolution(parameters: LocalResolution) -> Path:
@@ -166,6 +182,11 @@ def split_halves(parameters: SplitHalves) -> Path:
     return _run("split_halves", parameters)
 
 
+def subtract(parameters: Subtract) -> Path:
+    """Take the signal outside a mask off the tilt images, on the fly."""
+    return _run("subtract", parameters)
+
+
 def clean_lattice(parameters: CleanLattice) -> Path:
     """Keep particles whose neighbours stand where a lattice has them."""
     return _run("clean_lattice", parameters)
@@ -190,9 +211,11 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Simulate: simulate,
     ImportProject: import_project,
     Info: info,
+    Check: check,
     Reconstruct: reconstruct,
     Extract: extract,
     Export: export,
+    InitialModel: initial_model,
     Refine: refine,
     Classify: classify,
     RefineCtf: refine_ctf,
@@ -205,6 +228,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Select: select,
     Dedupe: dedupe,
     SplitHalves: split_halves,
+    Subtract: subtract,
     CleanLattice: clean_lattice,
     ExpandSymmetry: expand_symmetry,
     Join: join,

@@ -1,6 +1,6 @@
 """Plain typed data shared by every room; imports nothing of the project."""
 
-from tomobayes.model.dataset import Columns, Dataset, Optics, Particles, Reference, TiltSeries
+from tomobayes.model.dataset import Columns, Dataset, Optics, Particles, Reference, Subtraction, TiltSeries
 from tomobayes.model.deformation import Deformation, DeformationKind
 from tomobayes.model.images import Images, ParticleStacks, PseudoSubtomogram, PseudoSubtomograms
 from tomobayes.model.maps import Map
@@ -21,5 +21,6 @@ __all__ = [
     "PseudoSubtomogram",
     "PseudoSubtomograms",
     "Reference",
+    "Subtraction",
     "TiltSeries",
 ]

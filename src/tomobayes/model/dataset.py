@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from tomobayes.model.deformation import Deformation
 from tomobayes.model.images import Images, ParticleStacks, PseudoSubtomograms
+from tomobayes.model.maps import Map
 
-__all__ = ["Columns", "Dataset", "Optics", "Particles", "Reference", "TiltSeries"]
+__all__ = ["Columns", "Dataset", "Optics", "Particles", "Reference", "Subtraction", "TiltSeries"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -118,6 +119,8 @@ class Particles:
     tilt_prior_degrees : (P,) prior centre of the angle between the particle's and the subtomogram's z axis; NaN = none
     rot_prior_degrees : (P,) prior centre of rot, how far the particle is turned about its own z axis; NaN = none
     psi_prior_degrees : (P,) prior centre of psi, which with the tilt says where in the subtomogram that axis points; NaN = none
+    subtracted_rotation, subtracted_centre_angstrom : (P, 3, 3) and (P, 3), the pose (as ``rotation`` and ``centre_angstrom``) at which
+        Dataset.subtraction sees each particle, whatever its pose is now; None where nothing is subtracted
     stacks, subtomograms : stored images of the particles, at most one of the two
     visible : per particle, (F,) bool, which tilts a stored stack holds; None without stored stacks
     columns : columns as read
@@ -135,6 +138,8 @@ class Particles:
     tilt_prior_degrees: Float
     psi_prior_degrees: Float
     rot_prior_degrees: Float
+    subtracted_rotation: Float | None = None
+    subtracted_centre_angstrom: Float | None = None
     stacks: ParticleStacks | None = None
     subtomograms: PseudoSubtomograms | None = None
     visible: tuple[NDArray[np.bool_], ...] | None = None
@@ -165,9 +170,19 @@ class Reference:
     fsc: Path | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Subtraction:
+    """Signal that does not belong to what is looked at, taken off every particle's images as they are read.
+
+    ``maps`` are of half-sets 1 and 2, so that a particle meets the map of its own; those without a half-set meet the first.
+    """
+
+    maps: tuple[Map, Map]
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """Everything known of an experiment but its maps.
+    """Everything known of an experiment but the maps that are to be found.
 
     ``motion_angstrom`` holds per particle the (F, 3) displacement in the tomogram frame, added to the position
     (motion.star), or is None where no motion was estimated.
@@ -178,6 +193,7 @@ class Dataset:
     particles: Particles
     motion_angstrom: tuple[Float, ...] | None = None
     reference: Reference = field(default_factory=Reference)
+    subtraction: Subtraction | None = None
 
     def with_particles(self, particles: Particles) -> Dataset:
         """The same experiment with other particle parameters."""

@@ -48,7 +48,7 @@ def joined(sets: Mapping[str, Dataset], *, rename: bool = False) -> Joined:
     BadInput
         with all conflicts: tilt series that differ, names that occur in two sets, stored images of different kinds
     """
-    problems = [*_differing_series(sets), *_differing_boxes(sets)]
+    problems = [*_differing_series(sets), *_differing_boxes(sets), *_subtracted(sets)]
     names, repeated = _names(sets)
     if repeated and not rename:
         problems.append(_repeated_names(repeated, sets))
@@ -120,6 +120,13 @@ def _repeated_names(repeated: Sequence[str], sets: Mapping[str, Dataset]) -> Pro
     what = f"{len(repeated)} particle names occur in more than one set: {listed}"
     remedy = "join sets without common particles, or add --rename if they are different ones"
     return Problem(", ".join(sets), "", what, "they would be the same particles twice", remedy)
+
+
+def _subtracted(sets: Mapping[str, Dataset]) -> Iterator[Problem]:
+    """Sets some of whose signal is subtracted: one set can only name one pair of maps."""
+    for name, one in sets.items():
+        if one.subtraction is not None:
+            yield Problem(name, "", "has signal subtracted", "each set has maps of its own for that", "join the sets first, then subtract")
 
 
 def _particles(

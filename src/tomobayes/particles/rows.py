@@ -15,6 +15,7 @@ _PER_PARTICLE = (
     "name", "tilt_series", "optics", "position_angstrom", "rotation_subtomogram", "rotation_particle", "origin_angstrom", "half",
     "class_number", "tilt_prior_degrees", "psi_prior_degrees", "rot_prior_degrees",
 )  # fmt: skip
+_WHERE_SUBTRACTED = ("subtracted_rotation", "subtracted_centre_angstrom")
 
 
 def with_rows(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
@@ -25,7 +26,8 @@ def with_rows(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
     table = dataset.particles
     chosen = {name: getattr(table, name)[rows] for name in _PER_PARTICLE}
     columns = {label: cells[rows] for label, cells in table.columns.items()}
+    seen = {name: None if getattr(table, name) is None else getattr(table, name)[rows] for name in _WHERE_SUBTRACTED}
     visible = None if table.visible is None else tuple(table.visible[row] for row in rows)
-    particles = replace(table, **chosen, columns=columns, stacks=None, subtomograms=None, visible=visible)
+    particles = replace(table, **chosen, **seen, columns=columns, stacks=None, subtomograms=None, visible=visible)
     motion = None if dataset.motion_angstrom is None else tuple(dataset.motion_angstrom[row] for row in rows)
     return replace(dataset, particles=particles, motion_angstrom=motion)

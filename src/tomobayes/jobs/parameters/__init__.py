@@ -3,6 +3,7 @@
 from tomobayes.jobs.parameters.align import Align
 from tomobayes.jobs.parameters.arrangement import ExpandSymmetry, Join
 from tomobayes.jobs.parameters.base import JobParameters, Parameters
+from tomobayes.jobs.parameters.check import Check
 from tomobayes.jobs.parameters.classify import Classify
 from tomobayes.jobs.parameters.clean_lattice import CleanLattice
 from tomobayes.jobs.parameters.cluster_submit import ClusterSubmit
@@ -15,6 +16,7 @@ from tomobayes.jobs.parameters.half_maps import HalfMapParameters
 from tomobayes.jobs.parameters.images import ImageParameters
 from tomobayes.jobs.parameters.import_project import ImportProject
 from tomobayes.jobs.parameters.info import Info
+from tomobayes.jobs.parameters.initial_model import InitialModel
 from tomobayes.jobs.parameters.local_resolution import LocalResolution
 from tomobayes.jobs.parameters.mask import Mask
 from tomobayes.jobs.parameters.postprocess import Postprocess
@@ -24,9 +26,11 @@ from tomobayes.jobs.parameters.refine import Refine
 from tomobayes.jobs.parameters.refine_ctf import RefineCtf
 from tomobayes.jobs.parameters.sample_surface import SampleSurface
 from tomobayes.jobs.parameters.simulate import Simulate
+from tomobayes.jobs.parameters.subtract import Subtract
 
 __all__ = [
     "Align",
+    "Check",
     "Classify",
     "CleanLattice",
     "ClusterSubmit",
@@ -40,6 +44,7 @@ __all__ = [
     "ImageParameters",
     "ImportProject",
     "Info",
+    "InitialModel",
     "JobParameters",
     "Join",
     "LocalResolution",
@@ -54,4 +59,5 @@ __all__ = [
     "Select",
     "Simulate",
     "SplitHalves",
+    "Subtract",
 ]
