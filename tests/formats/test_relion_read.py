@@ -74,7 +74,11 @@ def test_real_stacks_with_a_dummy_tilt_stack(shared: Path) -> None:
     assert series.images is None and series.image_size is None
     first = np.array([[0.10915412, -0.99366254, 0.026835253], [0.6719484, 0.09365405, 0.7346526], [-0.73251, -0.062158454, 0.6779126]])
     np.testing.assert_allclose(series.rotation[0], first, atol=1e-6)
-    np.testing.assert_allclose(particles.position_angstrom[0], 1.667 * (np.array([494.521, 564.065, 28.146]) + 1 - [2200, 3000, 700]))
+    corner = 1.667 * np.array([2200, 3000, 700])
+    np.testing.assert_allclose(
+        particles.position_angstrom[0], 12 * np.array([494.521, 564.065, 28.146]) - corner, err_msg="exported pixels"
+    )
+    assert {one.hand for one in found.tilt_series} == {1.0}, "WarpTools writes -1 where the defocus grows with z"
     assert (particles.half == 0).all()
 
 

@@ -310,7 +310,7 @@ def test_what_nobody_knows_is_asked_for(tmp_path: Path) -> None:
     write_star(
         tmp_path / "p.star", [Table("", labelled("rlnCoordinate%s", np.full((2, 3), 40.0)) | {"rlnMicrographName": np.full(2, "TS_1")})]
     )
-    with pytest.raises(BadInput, match="coordinate-angpix"):
+    with pytest.raises(BadInput, match="coordinates-angpix"):
         read_warp_particles(tmp_path / "p.star")
     with pytest.raises(BadInput, match=r"TS_9.*2 particles"):
         write_star(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tomobayes.formats.euler import matrix_from_euler
 from tomobayes.formats.problems import shortened
 from tomobayes.formats.relion4 import centred_from_pixels
+from tomobayes.formats.relion_of_warptools import centred_from_exported, is_exported
 from tomobayes.formats.relion_optics import OpticsTable, check_against_tomograms, load_optics
 from tomobayes.formats.relion_tomograms import Tomograms
 from tomobayes.formats.star import Table
@@ -67,7 +68,7 @@ def load_particles(reader: TableReader, tables: Mapping[str, Table], tomograms: 
     pairs = sorted({(tomograms.names[t], o) for t, o in zip(tilt_series.tolist(), optics.tolist(), strict=True)})
     reader.problems.extend(check_against_tomograms(reader.file, optics_table, pairs, tomograms))
     if positions is PIXEL_LABELS:
-        particles = _centred(particles, tomograms.series)
+        particles = _centred(replace(particles, optics=optics), tomograms.series, optics_table.optics)
     return optics_table.optics, replace(particles, optics=optics)
 
 
@@ -148,8 +149,12 @@ def _optics_rows(reader: TableReader, table: OpticsTable, tilt_series: Int, seri
     return indices
 
 
-def _centred(particles: Particles, series: Sequence[TiltSeries]) -> Particles:
-    """Pixel coordinates to Å from the tomogram's centre."""
+def _centred(particles: Particles, series: Sequence[TiltSeries], optics: Sequence[Optics]) -> Particles:
+    """Pixel coordinates to Å from the tomogram's centre, as RELION 4 counts them or as WarpTools does."""
     size = np.array([one.tomogram_size for one in series], dtype=np.float64)[particles.tilt_series]
     pixel_size = np.array([one.pixel_size_angstrom for one in series])[particles.tilt_series]
-    return replace(particles, position_angstrom=centred_from_pixels(particles.position_angstrom, size, pixel_size))
+    image_pixel = np.array([float(group.columns.get("rlnImagePixelSize", "nan")) for group in optics])[particles.optics]
+    exported = np.array([is_exported(one) for one in series])[particles.tilt_series] & np.isfinite(image_pixel)
+    position = centred_from_pixels(particles.position_angstrom, size, pixel_size)
+    as_warp = centred_from_exported(particles.position_angstrom, image_pixel, size, pixel_size)
+    return replace(particles, position_angstrom=np.where(exported[:, None], as_warp, position))

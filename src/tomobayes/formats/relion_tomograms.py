@@ -16,6 +16,7 @@ from tomobayes.formats.problems import collecting
 from tomobayes.formats.relion4 import MATRIX_LABELS, geometry_from_matrices
 from tomobayes.formats.relion_deformation import deformation_of
 from tomobayes.formats.relion_globals import GLOBAL_LABELS, GlobalRow, global_rows
+from tomobayes.formats.relion_of_warptools import hand_as_meant
 from tomobayes.formats.star import Table, read_star
 from tomobayes.formats.star_values import TableReader
 from tomobayes.formats.tilt_images import open_tilt_images
@@ -140,7 +141,7 @@ def _assemble(row: GlobalRow, tilts: TableReader, images: MrcImages | None) -> T
     return TiltSeries(
         name=row.name,
         pixel_size_angstrom=row.pixel_size,
-        hand=row.hand,
+        hand=hand_as_meant(row.name, tilts.table.columns, row.hand),
         tomogram_size=row.size,
         image_size=image_size,
         rotation=rotation,

@@ -26,7 +26,7 @@ ORIGIN_ANGSTROM = ("rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
 ORIGIN_PIXELS = ("rlnOriginX", "rlnOriginY", "rlnOriginZ")
 SUBTOMOGRAM_LABELS = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
 SERIES_LABELS = ("rlnTomoName", "rlnMicrographName", "wrpSourceName")
-ASK = "say which pixel size the coordinates are in (--coordinate-angpix)"
+ASK = "say which pixel size the coordinates are in (--coordinates-angpix)"
 
 
 @dataclass(frozen=True)

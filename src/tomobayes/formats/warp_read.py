@@ -108,11 +108,9 @@ def _notes(series: Sequence[WarpTiltSeries], frames: Sequence[WarpFrame]) -> Ite
     blurred = [one.name for one in series if one.grid("GridCTF").is_constant and not one.grid("GridCTF").values.any()]
     if blurred:
         yield f"{shortened(blurred)}: no CTF was fitted in Warp, so that all defoci are 0."
-    anisotropic = [
-        one.name for one in series if not one.grid("GridDoseBfacsDelta").is_constant or not one.grid("GridLocationBfacs").is_constant
-    ]
-    if anisotropic:
-        yield f"{shortened(anisotropic)}: B factors that depend on direction or place in the image are taken as their mean."
+    uneven = [one.name for one in series if any(one.grid(name).values.any() for name in ("GridDoseBfacsDelta", "GridLocationBfacs"))]
+    if uneven:
+        yield f"{shortened(uneven)}: of B factors that depend on direction or place in the image, the mean is taken."
 
 
 def _particle_notes(table: WarpParticles | None, dataset: Dataset) -> Iterator[str]:
