@@ -18,7 +18,7 @@ from tomobayes.jobs.parameters import Parameters
 from tomobayes.jobs.parameters.complaints import complaints
 from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.verbs import VERBS
-from tomobayes.model import BadInput
+from tomobayes.model import BadInput, Problem
 from tomobayes.web import Gui, gui
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(plan)
         return DONE
     except BadInput as error:
-        return _complain(*(str(problem) for problem in error.problems), code=BAD_INPUT)
+        return _complain(*(_told(problem) for problem in error.problems), code=BAD_INPUT)
     except (CycloptsError, ModelError) as error:
         return _complain(*_option_sentences(error), code=BAD_INPUT)
     except KeyboardInterrupt:
@@ -115,6 +115,10 @@ def _option_sentences(error: CycloptsError | ModelError) -> list[str]:
     if not isinstance(model_error, ModelError):
         return [str(error)]
     return [complaint.sentence for complaint in complaints(model_error)]
+
+
+def _told(problem: Problem) -> str:
+    return str(problem) if problem.severity == "error" else f"warning: {problem}"
 
 
 def _complain(*sentences: str, code: int) -> int:

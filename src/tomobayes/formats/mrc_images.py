@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ class MrcImages:
     def slices(self) -> tuple[tuple[Path, int], ...]:
         """File and section (from 0) of each tilt."""
         return self._slices
+
+    @property
+    def headers(self) -> Mapping[Path, MrcHeader]:
+        """Header of each file."""
+        return self._headers
 
     def read(self, tilt: int) -> NDArray[np.generic]:
         """One image (height, width) in the stored type; a view of a memory map where the byte order is this machine's."""

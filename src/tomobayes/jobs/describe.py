@@ -6,19 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from tomobayes.geometry.projection import is_visible, project
 from tomobayes.jobs.dose_scheme import dose_scheme
+from tomobayes.jobs.doubts import doubts, rows_by_series
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.report import Fact, Finding, Report, Section, Table, defocus_chart, directions_of, dose_chart, format_number
 from tomobayes.report.figures import tilt_angle_degrees
 
 __all__ = ["Description", "data_report", "data_section", "describe", "unoriented"]
-
-FEW_TILTS = 5
-CLOSE_ANGSTROM = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,20 +35,21 @@ class Description:
 def describe(dataset: Dataset) -> Description:
     """Look at everything but the pixels of a data set."""
     columns = ("Tilt series", "Tilts", "Range (°)", "Dose scheme", "Dose (e/Å²)", "Underfocus (µm)", "Pixel (Å)", "Hand", "Particles")
-    rows = [_row(series, int((dataset.particles.tilt_series == index).sum())) for index, series in enumerate(dataset.tilt_series)]
+    counts = np.bincount(dataset.particles.tilt_series, minlength=len(dataset.tilt_series)).tolist()
+    rows = [_row(series, count) for series, count in zip(dataset.tilt_series, counts, strict=True)]
     return Description(_facts(dataset), columns, rows, tuple(_findings(dataset)))
 
 
-def data_section(dataset: Dataset) -> Section:
+def data_section(dataset: Dataset, description: Description | None = None) -> Section:
     """Defocus and dose of every image, and a table of the tilt series."""
-    description = describe(dataset)
+    description = description or describe(dataset)
     table = Table("Tilt series", description.columns, description.rows)
     return Section("Data", [defocus_chart(dataset.tilt_series), dose_chart(dataset.tilt_series), table])
 
 
 def data_report(title: str, dataset: Dataset, description: Description) -> Report:
     """A page about the data set alone."""
-    sections = [data_section(dataset)]
+    sections = [data_section(dataset, description)]
     if not unoriented(dataset):
         sections.append(Section("Poses", [directions_of(dataset.particles.rotation)]))
     return Report(title, facts=description.facts, findings=description.findings, sections=sections)
@@ -102,64 +99,12 @@ def _row(series: TiltSeries, n_particles: int) -> tuple[str | int | float, ...]:
 
 
 def _findings(dataset: Dataset) -> Iterator[Finding]:
-    particles = dataset.particles
-    if particles.stacks is None and particles.subtomograms is None and any(series.images is None for series in dataset.tilt_series):
-        yield Finding("warning", "Some tilt series have no images here: what needs pixels will refuse them.")
-    if len({series.hand for series in dataset.tilt_series}) > 1:
-        yield Finding("warning", "Tilt series differ in hand (rlnTomoHand): within one microscope session it is the same.")
-    undosed = [series.name for series in dataset.tilt_series if series.dose.max() == 0]
-    if undosed:
-        yield Finding("warning", f"{_names(undosed)}: no dose is given, so late images count as much as early ones.")
-    overfocused = [
-        series.name for series in dataset.tilt_series if min(series.defocus_u_angstrom.min(), series.defocus_v_angstrom.min()) <= 0
-    ]
-    if overfocused:
-        yield Finding("warning", f"{_names(overfocused)}: images with no or negative underfocus; their CTF fits are worth a look.")
-    empty = [series.name for index, series in enumerate(dataset.tilt_series) if not (particles.tilt_series == index).any()]
+    yield from (Finding("warning", str(doubt)) for doubt in doubts(dataset))
+    empty = [series.name for series, rows in zip(dataset.tilt_series, rows_by_series(dataset), strict=True) if not len(rows)]
     if empty:
         yield Finding("note", f"{_names(empty)}: no particles.")
     if unoriented(dataset):
         yield Finding("note", "The particles have no orientations yet: a refinement starts with a global search.")
-    unassigned = int((particles.half == 0).sum())
-    if 0 < unassigned < len(particles):
-        yield Finding("warning", f"{unassigned} of {len(particles)} particles belong to no half-set, the others do.")
-    yield from _place_findings(dataset)
-
-
-def _place_findings(dataset: Dataset) -> Iterator[Finding]:
-    seen = _tilts_seen(dataset)
-    n_few = int((seen < FEW_TILTS).sum())
-    if n_few:
-        yield Finding("warning", f"{n_few} of {len(seen)} particles lie inside fewer than {FEW_TILTS} tilt images.")
-    n_close = _n_repeated(dataset)
-    if n_close:
-        yield Finding("warning", f"{n_close} particles lie within {CLOSE_ANGSTROM:g} Å of another: duplicates tie the half-sets together.")
-
-
-def _tilts_seen(dataset: Dataset) -> NDArray[np.int64]:
-    """(P,) on how many tilt images each particle's centre lies; all of them where the images' size is unknown."""
-    particles = dataset.particles
-    seen = np.array([dataset.tilt_series[index].n_tilts for index in particles.tilt_series], dtype=np.int64)
-    for index, series in enumerate(dataset.tilt_series):
-        mine = particles.tilt_series == index
-        if series.image_size is not None and mine.any():
-            geometry = (torch.from_numpy(series.rotation), torch.from_numpy(series.shift_angstrom))
-            points = torch.from_numpy(particles.centre_angstrom[mine])
-            places = project(points, *geometry, series.pixel_size_angstrom, series.tomogram_size, series.image_size)
-            seen[mine] = is_visible(places, series.image_size, 0.0).sum(1).numpy()
-    return seen
-
-
-def _n_repeated(dataset: Dataset) -> int:
-    """How many particles lie on top of an earlier one of their tilt series."""
-    from scipy.spatial import KDTree
-
-    repeated = 0
-    for index in range(len(dataset.tilt_series)):
-        points = dataset.particles.centre_angstrom[dataset.particles.tilt_series == index]
-        if len(points):
-            repeated += len({int(second) for _, second in KDTree(points).query_pairs(CLOSE_ANGSTROM, output_type="ndarray")})
-    return repeated
 
 
 def unoriented(dataset: Dataset) -> bool:

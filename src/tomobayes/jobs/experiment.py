@@ -13,8 +13,9 @@ from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset
 from tomobayes.formats.stored_particles import StoredStacks, StoredSubtomograms, check_stored
 from tomobayes.geometry.pointgroups import is_subgroup, point_group
 from tomobayes.imaging.gathering import Engine, Source, choose_engine, coarsest_pixel, usable_particles
+from tomobayes.jobs.doubts import doubts
 from tomobayes.jobs.log import Log
-from tomobayes.jobs.parameters import ImageParameters
+from tomobayes.jobs.parameters import ImageParameters, InitialModel, Refine
 from tomobayes.model import BadInput, Dataset, Map, Problem
 from tomobayes.particles.halves import assign_halves
 
@@ -24,6 +25,8 @@ __all__ = [
     "check_pixels",
     "load_experiment",
     "one_pixel_size",
+    "pixel_problems",
+    "prior_problems",
     "relaxed_group",
     "symmetry_group",
     "usable_or_refuse",
@@ -157,21 +160,28 @@ def _check_as_stored(parameters: ImageParameters, engine: Engine, box: int, binn
 
 
 def check_pixels(dataset: Dataset, engine: Engine, log: Log) -> None:
-    """Look at every image once: constant ones and those with NaN are refused."""
-    problems: list[Problem] = []
-    if engine == "series":
-        used = [dataset.tilt_series[index] for index in np.unique(dataset.particles.tilt_series).tolist()]
-        with log.steps("Looking at the tilt images", len(used)) as step:
-            for series in used:
-                assert series.images is not None
-                problems += check_images(series.images, _source_name(series.images, series.name))
-                step(1)
-    else:
-        stored = dataset.particles.stacks if engine == "stacks" else dataset.particles.subtomograms
-        assert isinstance(stored, (StoredStacks, StoredSubtomograms))
-        problems = check_stored(stored)
+    """Look at every image once: constant ones and those with NaN are refused; and tell what else is odd with the data."""
+    problems = pixel_problems(dataset, engine, log)
     if problems:
         raise BadInput(problems)
+    for doubt in doubts(dataset):
+        log.warn(str(doubt))
+
+
+def pixel_problems(dataset: Dataset, engine: Engine, log: Log) -> list[Problem]:
+    """What is wrong with the pixels of the images that an engine would use."""
+    if engine != "series":
+        stored = dataset.particles.stacks if engine == "stacks" else dataset.particles.subtomograms
+        assert isinstance(stored, (StoredStacks, StoredSubtomograms))
+        return check_stored(stored)
+    problems: list[Problem] = []
+    used = [dataset.tilt_series[index] for index in np.unique(dataset.particles.tilt_series).tolist()]
+    with log.steps("Looking at the tilt images", len(used)) as step:
+        for series in used:
+            assert series.images is not None
+            problems += check_images(series.images, _source_name(series.images, series.name))
+            step(1)
+    return problems
 
 
 def _source_name(images: object, name: str) -> str:
@@ -212,6 +222,21 @@ def with_halves(experiment: Experiment, diameter_angstrom: float | None, seed: i
         what = f"half-set {empty[0]} has no particle that can be used"
         raise BadInput(Problem(file, "", what, "a resolution needs two halves", "give more particles or a smaller --particle-diameter"))
     return experiment, dealt
+
+
+def prior_problems(parameters: Refine | InitialModel, experiment: Experiment) -> list[Problem]:
+    """Priors on Euler angles whose centres the particle file does not tell."""
+    file, particles = experiment.members.particles, experiment.dataset.particles
+    problems = []
+    for option, width, column, prior in (
+        ("--sigma-tilt", parameters.sigma_tilt, "rlnAngleTiltPrior", particles.tilt_prior_degrees),
+        ("--sigma-psi", parameters.sigma_psi, "rlnAnglePsiPrior", particles.psi_prior_degrees),
+        ("--sigma-rot", parameters.sigma_rot, "rlnAngleRotPrior", particles.rot_prior_degrees),
+    ):
+        if width is not None and bool(np.isnan(prior).all()):
+            what = f"{option} needs the column {column}"
+            problems.append(Problem(file, "table data_particles", what, remedy=f"add the column, or leave out {option}"))
+    return problems
 
 
 def symmetry_group(symbol: str, option: str = "--sym") -> NDArray[np.float64]:

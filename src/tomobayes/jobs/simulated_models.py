@@ -15,7 +15,7 @@ from tomobayes.simulation.density import density_map, smallest_box
 from tomobayes.simulation.noise import NoiseSpectrum, solvent, white
 from tomobayes.simulation.scattering import Scatterers, centred
 
-__all__ = ["read_models", "read_noise"]
+__all__ = ["read_models", "read_noise", "read_scatterers"]
 
 _BUILTIN = "builtin:"
 _NOISES = {"solvent": solvent, "white": white}
@@ -55,9 +55,12 @@ def read_noise(name: str) -> NoiseSpectrum:
 
 
 def _read(name: str) -> Scatterers | Map:
-    if name.startswith(_BUILTIN):
-        return centred(builtin_model(name.removeprefix(_BUILTIN)))
-    return read_map(name) if name.endswith(".mrc") else centred(read_atomic_model(name))
+    return read_map(name) if name.endswith(".mrc") else read_scatterers(name)
+
+
+def read_scatterers(name: str) -> Scatterers:
+    """``builtin:NAME`` or an atomic model, its centre at the origin."""
+    return centred(builtin_model(name.removeprefix(_BUILTIN)) if name.startswith(_BUILTIN) else read_atomic_model(name))
 
 
 def _smallest(model: Scatterers | Map, pixel_size_angstrom: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["BadInput", "Problem"]
 
@@ -20,6 +21,7 @@ class Problem:
     what : what is wrong, one clause
     why : why it matters; may be empty where it is obvious
     remedy : what the user can do about it
+    severity : errors keep a job from its work; warnings are what is possible but most probably not meant
     """
 
     file: Path | str | None
@@ -27,6 +29,7 @@ class Problem:
     what: str
     why: str = ""
     remedy: str = ""
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         place = ", ".join(str(part) for part in (self.file, self.where) if part)

@@ -1,9 +1,9 @@
-"""Which of several references the particles show, when each may choose its poses."""
+"""Whether particles show a reference or its mirror image, when each may choose its poses."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,20 +22,12 @@ from tomobayes.inference.search import posteriors
 from tomobayes.inference.verdicts.verdict import Verdict, verdict
 from tomobayes.model import Dataset
 
-__all__ = ["ReferenceVerdicts", "mirrored", "position_prior", "reference_verdicts"]
+__all__ = ["mirrored", "position_prior", "reference_hand"]
 
 HEALPIX_ORDER = 2
 """15° between the orientations from which all are searched."""
 SPARSE = 400
 """Orientations that are enough to see a reference's grey scale."""
-
-
-@dataclass(frozen=True)
-class ReferenceVerdicts:
-    """Whether particles show a reference rather than its mirror image, and bright rather than dark ones."""
-
-    hand: Verdict
-    contrast: Verdict
 
 
 def mirrored(density: Tensor) -> Tensor:
@@ -44,7 +36,7 @@ def mirrored(density: Tensor) -> Tensor:
     return density.flip(0) if n % 2 else density.flip(0).roll(1, 0)
 
 
-def reference_verdicts(
+def reference_hand(
     dataset: Dataset,
     source: Source,
     usable: NDArray[np.bool_],
@@ -52,7 +44,7 @@ def reference_verdicts(
     diameter_angstrom: float,
     group: NDArray[np.float64],
     sigma_shift_angstrom: float,
-) -> ReferenceVerdicts:
+) -> Verdict:
     """Search every particle with the reference, its mirror image and the negatives of both, and compare evidences.
 
     Poses that the particles have are not used but their positions: a mirrored reference was given the poses it likes best, and so is
@@ -73,10 +65,7 @@ def reference_verdicts(
         volume = from_map(one, plan.levels[-1].radius)
         return np.concatenate([_of_portion(dataset, gather(part), volume, plan, grid, sigma_shift_angstrom) for part in parts])
 
-    told, mirror = evidence(reference), evidence(mirrored(reference))
-    hand = verdict(told - mirror)
-    better, bright = (reference, told) if hand.nats >= 0 else (mirrored(reference), mirror)
-    return ReferenceVerdicts(hand, verdict(bright - evidence(-better)))
+    return verdict(evidence(reference) - evidence(mirrored(reference)))
 
 
 def _search_plan(box: int, diameter_px: float, sigma_shift_px: float, group: NDArray[np.float64]) -> tuple[Plan, Tensor]:
