@@ -102,7 +102,7 @@ def extract(parameters: Extract) -> Path:
 
 
 def import_project(parameters: ImportProject) -> Path:
-    """Bring a project of RELION 4 or 5 in as native RELION-5 files."""
+    """Bring in projects of RELION, Warp or M, or files of IMOD, AreTomo, SerialEM, CTFFIND, Dynamo and others together."""
     return _run("import_project", parameters)
 
 
