@@ -14,7 +14,7 @@ from tomobayes.formats.imod import read_imod
 from tomobayes.formats.relion import read_dataset
 from tomobayes.formats.star import Table, read_star, write_star
 from tomobayes.formats.warp import WarpSizes, read_warp, read_warp_tilt_series, write_warp, write_warp_tilt_series
-from tomobayes.formats.warp_positions import places_in_tilts, rotations_in_tilts
+from tomobayes.formats.warp_positions import places_in_tilts, rotations_in_tilts, tilt_rotations
 from tomobayes.imaging.views import transfer, views_of
 
 GEOMETRY = "data/geometry/warpylib_EMPIAR10491_10499"

@@ -19,10 +19,13 @@ from tomobayes.formats.warp import (
     write_warp,
     write_warp_tilt_series,
 )
+from tomobayes.formats.warp_export_series import as_warp_series
+from tomobayes.formats.warp_frame import WarpFrame
+from tomobayes.formats.warp_geometry import as_optics, as_tilt_series
 from tomobayes.formats.warp_sampling import sample_count, sampled
 from tomobayes.imaging.views import transfer, views_of
 from tomobayes.model import Dataset, Deformation, DeformationKind
-from warp_example import SIZES, refined_series, write_project
+from warp_example import IMAGE, PIXEL, SIZES, VOLUME, refined_series, write_project
 
 FREQUENCY = torch.tensor([[0.03, 0.01], [-0.02, 0.05], [0.0, 0.08]], dtype=torch.float64)
 
@@ -93,6 +96,20 @@ def test_what_is_written_is_read_again(refined: Dataset, tmp_path: Path) -> None
         == refined.particles.columns["rlnAutopickFigureOfMerit"].tolist()
     )
     assert any("exact at every tilt" in note for note in written.notes)
+
+
+def test_a_series_becomes_optics_and_back() -> None:
+    """Aberrations: the even ones as they are after a constant that Warp has not, the odd ones turned round."""
+    series = refined_series("TS_1", 1)
+    optics = as_optics(series, "one")
+    assert optics.even_zernike[:4] == (0, 0.8, -0.1, -0.7)
+    assert optics.odd_zernike == (-3, 11, -1, -2, 6, 1)
+    own = as_tilt_series(series, WarpFrame(PIXEL, VOLUME, IMAGE, (700, 550)), "one")
+    again = as_optics(as_warp_series(own, optics), "one")
+    assert np.allclose(again.even_zernike, optics.even_zernike)
+    assert np.allclose(again.odd_zernike[:6], optics.odd_zernike)
+    assert again.spherical_aberration_mm == pytest.approx(optics.spherical_aberration_mm, rel=1e-8)
+    assert again.magnification == optics.magnification
 
 
 def test_originals_are_kept_but_for_what_changed(refined: Dataset, tmp_path: Path) -> None:
