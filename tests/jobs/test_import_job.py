@@ -154,6 +154,50 @@ def test_an_alignment_of_other_angles_is_refused(capsys: pytest.CaptureFixture[s
     assert "has views that" in capsys.readouterr().err
 
 
+def write_imod(folder: Path, tilts: list[float], name: str = "TS_01") -> None:
+    """An alignment of IMOD, with its stage angles, in place of AreTomo's."""
+    (folder / f"{name}.aln").unlink()
+    (folder / f"{name}.xf").write_text("0.0871557 0.9961947 -0.9961947 0.0871557 3 4\n" * len(tilts))
+    (folder / f"{name}.tlt").write_text("".join(f"{tilt}\n" for tilt in tilts))
+    (folder / "tilt.com").write_text(
+        f"$tilt\nTILTFILE {name}.tlt\nFULLIMAGE 64 48\nTHICKNESS 32\nEXCLUDELIST 1-2\nLOCALFILE {name}local.xf\n"
+    )
+
+
+def test_alignments_of_imod_leave_out_what_they_exclude_and_say_what_is_local(capsys: pytest.CaptureFixture[str]) -> None:
+    write_sources(Path("in"))
+    write_imod(Path("in"), [angle - 1.3 for angle in SORTED])
+    assert main(["import", "--mdoc", "in", "--alignment", "in", "--ctf", "in", "--o", "out"]) == 0
+    series = read_tomograms(Path("out/tomograms.star"), images="optional")[0]
+    assert series.tomogram_size == TOMOGRAM
+    assert np.allclose(tilt_angles_from_matrix(series.rotation)[:, 1:], [[angle - 1.3, AXIS] for angle in SORTED[2:]], atol=1e-4)
+    assert np.allclose(series.defocus_u_angstrom, 2e4 + 100 * np.array(SORTED[2:]))
+    shown = capsys.readouterr().err
+    assert "the local alignment of TS_01local.xf is left out" in shown and "excluded by IMOD" in shown
+
+
+def test_angles_that_do_not_follow_the_stage_are_views_mixed_up(capsys: pytest.CaptureFixture[str]) -> None:
+    write_sources(Path("in"))
+    write_imod(Path("in"), SORTED[::-1])
+    assert main(["import", "--mdoc", "in", "--alignment", "in", "--ctf", "in", "--o", "out"]) == 2
+    assert "tilt angles that are not those of the stage" in capsys.readouterr().err
+
+
+def test_relions_own_files_tell_of_views_before_any_alignment() -> None:
+    write_sources(Path("in"))
+    Path("in/TS_01.mdoc").unlink()
+    Path("relion").mkdir()
+    labels = ("rlnMicrographMovieName", "rlnTomoNominalStageTiltAngle", "rlnTomoNominalTiltAxisAngle", "rlnMicrographPreExposure")
+    rows = [f"frames/TS_01_{i:03d}_{angle}.eer {angle} {AXIS} {3 * i}" for i, angle in enumerate(ANGLES)]
+    text = "\n".join(["data_TS_01", "", "loop_", *(f"_{label}" for label in labels), *rows, ""])
+    Path("relion/TS_01.star").write_text(text)
+    words = ["--angpix", str(PIXEL), "--tomogram-size", "64", "48", "32", "--tilt-images", "in"]
+    assert main(["import", "--mdoc", "relion", "--alignment", "in", "--ctf", "in", *words, "--o", "out"]) == 0
+    assert np.allclose(read_tomograms(Path("out/tomograms.star"))[0].dose, [6, 0, 3, 12])
+    Path("relion/TS_01.star").write_text(text.replace(f" {AXIS} 6", f" {AXIS} 3"))
+    assert main(["import", "--mdoc", "relion", "--alignment", "in", "--ctf", "in", *words, "--o", "again"]) == 2
+
+
 def test_all_tilt_series_that_lack_the_same_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(8):
         write_sources(Path("in"), f"TS_{i}")

@@ -79,6 +79,7 @@ def compose_series(sources: Sources, given: Given, problems: list[Problem]) -> C
     views = compose_views(sources, given, problems)
     if views is None or sizes is None or optics is None or len(problems) > n_before:
         return None
+    left_out = [f"{sources.name}: {sentence}" for sentence in sources.aligned.left_out]
     understood = Understood(
         name=sources.name,
         n_taken=views.n_taken,
@@ -90,7 +91,7 @@ def compose_series(sources: Sources, given: Given, problems: list[Problem]) -> C
         pixel_size_angstrom=sizes.pixel,
         pixel_from=sizes.pixel_from,
         hand=USUAL_HAND if given.hand is None else given.hand,
-        sentences=tuple([*_axis_sentences(sources.name, axes), *sources.aligned.left_out, *sizes.sentences]),
+        sentences=tuple([*_axis_sentences(sources.name, axes), *left_out, *views.doubts, *sizes.sentences]),
     )
     return Composed(
         series=_series(sources, views, sizes, understood, optics.name),

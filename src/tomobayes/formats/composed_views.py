@@ -17,7 +17,10 @@ from tomobayes.model import Problem
 __all__ = ["ComposedView", "ComposedViews", "compose_views"]
 
 REFINED_BY_DEGREES = 5.0
-"""Alignments move single tilt angles against the others by far less."""
+"""Alignments move tilt angles against the others by far less."""
+
+FEW = 0.1
+"""Up to this part of the views, angles refined by more are taken for mistakes of the alignment; beyond, views are mixed up."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,17 @@ class ComposedView:
 
 @dataclass(frozen=True)
 class ComposedViews:
-    """Views that can be used, in the order of their stack or of their angles; those left out, and why; where order and dose come from."""
+    """Views that can be used, in the order of their stack or of their angles; those left out, and why; where order and dose come from.
+
+    ``doubts`` are sentences about views that are used, but are worth a look.
+    """
 
     views: tuple[ComposedView, ...]
     n_taken: int
     left_out: tuple[str, ...]
     order_from: str
     dose_from: str
+    doubts: tuple[str, ...] = ()
 
 
 def compose_views(sources: Sources, given: Given, problems: list[Problem]) -> ComposedViews | None:
@@ -70,13 +77,13 @@ def compose_views(sources: Sources, given: Given, problems: list[Problem]) -> Co
         elif row is not None and defocus is not None:
             one = sources.aligned.views[row], row, sources.defocused.views[defocus], image
             found.append(ComposedView(key, view.dose or 0.0, view.file, *one))
-    _check_angles(found, sources, problems)
+    doubts = _check_angles(found, sources, problems)
     if not found and len(problems) == n_before:
         problems.append(Problem(sources.aligned.file, "", f"leaves no view of {sources.name}", remedy="align some of its views"))
     if len(problems) > n_before:
         return None
     found.sort(key=_place)
-    return ComposedViews(tuple(found), len(taken), tuple(left_out), order_from, dose_from)
+    return ComposedViews(tuple(found), len(taken), tuple(left_out), order_from, dose_from, doubts)
 
 
 def _taken(sources: Sources, given: Given, problems: list[Problem]) -> tuple[list[AcquiredView], str, str]:
@@ -120,7 +127,7 @@ def _ordered(acquired: Acquired, sources: Sources, given: Given, problems: list[
     if given.order == "section" and all(view.key.section is not None for view in views):
         ranks = np.argsort(np.argsort([view.key.section or 0 for view in views])).tolist()
         return [replace(view, key=replace(view.key, order=rank)) for view, rank in zip(views, ranks, strict=True)], "the stack"
-    return views, "times" if views[0].key.order is not None else "not known"
+    return views, acquired.file.name if views[0].key.order is not None else "not known"
 
 
 def _with_sections(keys: Sequence[ViewKey], sources: Sources) -> list[ViewKey]:
@@ -161,19 +168,21 @@ def _why_left_out(sources: Sources, row: int | None, image: int | None) -> str:
     return "no image" if sources.images is not None and image is None else ""
 
 
-def _check_angles(views: Sequence[ComposedView], sources: Sources, problems: list[Problem]) -> None:
-    """Refined angles must follow those of the stage, but for one offset: views that were mixed up do not."""
+def _check_angles(views: Sequence[ComposedView], sources: Sources, problems: list[Problem]) -> tuple[str, ...]:
+    """Refined angles must follow those of the stage but for one offset: views that were mixed up do not. Doubts about a few."""
     stage = [view.key.stage_degrees for view in views]
+    assert sources.aligned is not None
     if None in stage or not views:
-        return
+        return ()
     off = np.array([view.aligned.tilt_degrees for view in views]) - np.array(stage, dtype=np.float64)
     wrong = np.flatnonzero(np.abs(off - np.median(off)) > REFINED_BY_DEGREES)
-    if len(wrong):
-        listed = shortened([f"{views[i].aligned.tilt_degrees:.1f}° for {views[i].key}" for i in wrong.tolist()])
-        what = f"has tilt angles that are not those of the stage: {listed}"
+    listed = shortened([f"{views[i].aligned.tilt_degrees:.1f}° for {views[i].key}" for i in wrong.tolist()])
+    if len(wrong) > max(1, FEW * len(views)):
         remedy = "give the .rawtlt of the stack, or the alignment of this tilt series"
-        assert sources.aligned is not None
+        what = f"has tilt angles that are not those of the stage: {listed}"
         problems.append(Problem(sources.aligned.file, "", what, "views would be mixed up", remedy))
+        return ()
+    return (f"{sources.name}: the alignment has {listed}, which is worth a look",) if len(wrong) else ()
 
 
 def _stage(view: AlignedView) -> float:

@@ -23,6 +23,7 @@ VOLTAGE = re.compile(r"acceleration voltage:\s*([\d.]+)")
 ABERRATION = re.compile(r"spherical aberration:\s*([\d.]+)")
 CONTRAST = re.compile(r"amplitude contrast:\s*([\d.]+)")
 GCTF_LABELS = {"rlnDefocusU": "gctf writes the defoci", "rlnDefocusV": "gctf writes the defoci", "rlnDefocusAngle": "gctf writes the angle"}
+MAX_VIEWS = 10_000
 ASTIGMATISM, ANGLE_IN_RADIANS, PHASE, PHASE_IN_RADIANS, INVERTED = 1, 2, 4, 8, 16
 
 
@@ -85,6 +86,10 @@ def read_ctfplotter(path: Path) -> Defocused:
         what = f"is not {width} numbers: first and last view, their angles, defocus in nm"
         raise BadInput(Problem(path, where, what, remedy="give the .defocus file of ctfplotter"))
     table = np.array([line[:width] for line in lines])
+    wrong = (table[:, 0] < 0) | (table[:, 1] < table[:, 0]) | (table[:, 1] > MAX_VIEWS)
+    if wrong.any():
+        what = f"line {int(np.flatnonzero(wrong)[0]) + 1} of defoci is of no range of views"
+        raise BadInput(Problem(path, "", what, remedy="give the .defocus file of ctfplotter"))
     first_view = 0 if not version3 and len(lines[0]) < 6 and table[0, 0] == 0 else 1  # version 1 counts views from 0
     return Defocused(path, "ctfplotter", _interpolated(table, flags, first_view))
 

@@ -19,7 +19,7 @@ from tomobayes.model import Problem
 
 __all__ = ["Match", "match_views"]
 
-FURTHEST_DEGREES = 0.7
+FURTHEST_DEGREES = 1.4
 """Stage angles that differ by more are not of one view, however coarse the tilt step."""
 
 

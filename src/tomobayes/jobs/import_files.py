@@ -11,9 +11,10 @@ from tomobayes.formats.ctf_files import read_ctf
 from tomobayes.formats.imod import is_final_transform, read_imod
 from tomobayes.formats.mdoc import read_mdoc
 from tomobayes.formats.problems import collecting, shortened
+from tomobayes.formats.relion_views import read_relion_views
 from tomobayes.formats.series_names import series_name, series_of
 from tomobayes.formats.sources import Sources, TiltImages, read_order, read_tilt_images
-from tomobayes.formats.views import Aligned
+from tomobayes.formats.views import Acquired, Aligned
 from tomobayes.jobs.parameters import ImportProject
 from tomobayes.model import BadInput, Problem
 
@@ -22,7 +23,7 @@ __all__ = ["find_files", "find_sources"]
 Read = TypeVar("Read")
 
 ENDINGS = {
-    "--mdoc": (".mdoc",),
+    "--mdoc": (".mdoc", ".star"),
     "--alignment": (".aln", ".xf"),
     "--ctf": (".txt", ".star", ".defocus"),
     "--tilt-images": (".mrc", ".mrcs", ".st", ".ali"),
@@ -69,7 +70,7 @@ def find_sources(parameters: ImportProject) -> tuple[list[Sources], list[str]]:
     sources = [
         Sources(
             name,
-            acquired=_one("--mdoc", grouped, name, read_mdoc, problems),
+            acquired=_one("--mdoc", grouped, name, _read_acquired, problems),
             aligned=_one("--alignment", grouped, name, _read_alignment, problems),
             defocused=_one("--ctf", grouped, name, read_ctf, problems),
             images=_images(grouped["--tilt-images"].get(name, []), problems),
@@ -101,13 +102,16 @@ def find_files(option: str, patterns: Sequence[str]) -> list[Path]:
 
 
 def _inside(folder: Path, option: str) -> list[Path]:
-    """Files of the endings that an option looks for. Of alignments, AreTomo's own files rather than its transforms for IMOD."""
+    """Files of the endings that an option looks for; of mdocs and alignments, those of the first ending if there are any.
+
+    AreTomo's own files go before its transforms for IMOD.
+    """
     files = [path for path in sorted((*folder.glob("*"), *folder.glob("*/*"))) if path.is_file()]
     found = [path for path in files if path.suffix.lower() in ENDINGS[option]]
-    if option != "--alignment":
+    if option not in ("--mdoc", "--alignment"):
         return found
-    aln = [path for path in found if path.suffix == ".aln"]
-    return aln or [path for path in found if is_final_transform(path)]
+    first = [path for path in found if path.suffix.lower() == ENDINGS[option][0]]
+    return first or [path for path in found if path.suffix.lower() != ".xf" or is_final_transform(path)]
 
 
 def _grouped(paths: Sequence[Path], names: Sequence[str]) -> dict[str | None, list[Path]]:
@@ -135,6 +139,10 @@ def _images(paths: list[Path], problems: list[Problem]) -> TiltImages | None:
     with collecting(problems):
         return read_tilt_images(paths) if paths else None
     return None
+
+
+def _read_acquired(path: Path) -> Acquired:
+    return read_relion_views(path) if path.suffix == ".star" else read_mdoc(path)
 
 
 def _read_alignment(path: Path) -> Aligned:

@@ -26,7 +26,7 @@ class ImportProject(DatasetParameters, JobParameters):
     folder: ClassVar[str] = "Import"
 
     mdoc: Annotated[tuple[str, ...], _Files] = Field(
-        (), description="mdoc files of SerialEM or Tomo5: files, folders or quoted patterns, one per tilt series."
+        (), description="mdoc files of SerialEM or Tomo5, or tilt_series/*.star of RELION's import: files, folders or quoted patterns."
     )
     alignment: Annotated[tuple[str, ...], _Files] = Field(
         (),
