@@ -15,6 +15,7 @@ from tomobayes.formats.relion import read_dataset
 from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset
 from tomobayes.tiltseries.aligned import AlignSettings, align_series
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.motion_scales import MotionPlan
 from tomobayes.tiltseries.placement import DeformationPlan
 from tomobayes.tiltseries.references import from_half_maps
@@ -156,7 +157,8 @@ def test_error_bars_are_honest(planted_too, tmp_path, claims):
     )
     for index, series in enumerate(truth.tilt_series):
         rows = _rows(truth, index)
-        found = align_series(written, written, rows, references, settings, None, final=False)
+        first = align_series(written, Cutter(written), rows, references, settings, None, final=False)
+        found = align_series(written, Cutter(written), rows, references, settings, first, final=False)
         old, true = (views_of(one, rows).centre_px for one in (written, truth))
         error = found.displacement - (true - old) * series.pixel_size_angstrom
         weighed = torch.linalg.solve(found.uncertainty.displacement, error[..., None])[..., 0]

@@ -28,6 +28,7 @@ from tomobayes.jobs.log import job_log
 from tomobayes.jobs.parameters import RefineCtf
 from tomobayes.jobs.refine_ctf import settings_of
 from tomobayes.model import Dataset
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.ctf_refinement import CtfRefinement, finished, refined_series, stages
 from tomobayes.tiltseries.defocus import defocus_of
 
@@ -86,10 +87,12 @@ def looked_at(case: Planted, **tasks: object) -> tuple[CtfRefinement, Dataset]:
     parameters = RefineCtf(i=case.start, mask=case.mask, particle_diameter=DIAMETER, **tasks)
     with job_log() as log:
         compared = load_compared(parameters, log)
-    references, dataset, stretches = references_of(compared, "C1", DIAMETER, InProcess()), compared.experiment.dataset, []
+    cutter, stretches = Cutter(compared.experiment.dataset), []
+    references = references_of(compared, cutter, "C1", DIAMETER, InProcess())
     for stage in stages(settings_of(parameters)):
-        found = finished(dataset, list(refined_series(dataset, compared.experiment.usable, references, stage)), stage)
-        dataset = found.dataset
+        series, _ = refined_series(cutter, compared.experiment.usable, references, stage, InProcess())
+        found = finished(cutter.dataset, series, stage)
+        cutter = cutter.anew(found.dataset)
         stretches += found.magnifications
     return replace(found, magnifications=tuple(stretches)), read_dataset(case.truth)
 

@@ -65,11 +65,13 @@ def _distance(one: Dataset, other: Dataset) -> float:
     return 16 * float((places[0] - places[1]).square().mean().sqrt())
 
 
-def test_motion_that_is_not_there_is_taken_out_again(start):
+@pytest.mark.parametrize("more", [(), ("--deformation", "--def-model", "affine")], ids=["motion", "motion and deformation"])
+def test_motion_that_is_not_there_is_taken_out_again(start, more):
+    """By the last tilt it leads farther than half a wave of the map's finest detail."""
     true = read_dataset("rec")
     walk = tuple(np.outer(true.tilt_series[index].dose, [0.0, 0.0, 2.0]) for index in true.particles.tilt_series.tolist())
     write_dataset("wrong", replace(true, motion_angstrom=walk))
-    options = ("--motion", "--s-vel", "2", "--s-div", "2000")
+    options = ("--motion", "--s-vel", "2", "--s-div", "2000", *more)
     assert main(["align", "--i", "wrong", "--particle-diameter", "250", "--r", "60", *options, "--j", "1", "--o", "out"]) == 0
     before, after = (_distance(read_dataset(folder), true) for folder in ("wrong", "out"))
     assert before > 10

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from small_experiment import OPTICS, particles, phantom, positions, recorded, series
+from tomobayes.compute.executors import InProcess
 from tomobayes.model import Dataset, TiltSeries
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.ctf_refinement import CtfRefinement, CtfSettings, finished, refined_series
 from tomobayes.tiltseries.references import References, from_half_maps
 
@@ -42,7 +44,7 @@ def refined(dataset: Dataset, **settings: object) -> CtfRefinement:
     """The data set's optics refined with the true map."""
     plan = CtfSettings(DIAMETER, **settings)
     usable = np.ones(len(dataset.particles), dtype=bool)
-    return finished(dataset, list(refined_series(dataset, usable, references(dataset), plan)), plan)
+    return finished(dataset, refined_series(Cutter(dataset), usable, references(dataset), plan, InProcess())[0], plan)
 
 
 def first(refinement: CtfRefinement) -> TiltSeries:

@@ -14,6 +14,7 @@ from small_experiment import phantom
 from tomobayes.model import Dataset
 from tomobayes.tiltseries.aligned import AlignSettings, align_series
 from tomobayes.tiltseries.applied import applied
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.motion_scales import MotionPlan
 from tomobayes.tiltseries.shifted import shift_series
 
@@ -70,7 +71,7 @@ def _reduced_chi(found, error: np.ndarray) -> float:
 
 
 def test_shifts_and_positions_are_found_with_honest_errors(density, truth, wrong):
-    found = align_series(wrong, wrong, _rows(wrong), references_of(density, 16), SETTINGS, None, True)
+    found = align_series(wrong, Cutter(wrong), _rows(wrong), references_of(density, 16), SETTINGS, None, True)
     before, after = (np.sqrt((error**2).mean()) for error in (_displacement(wrong, truth), _error(found, wrong, truth)))
     assert before > 5
     assert after < 0.15 * before
@@ -87,9 +88,20 @@ def test_images_are_shifted_to_where_particles_are(density, truth, by):
     off = np.array([7.0, -11.0] if by == "particles" else [95.0, -61.0])
     one = truth.tilt_series[0]
     shifted = replace(truth, tilt_series=(replace(one, shift_angstrom=one.shift_angstrom - off),))
-    found = shift_series(shifted, _rows(truth), references_of(density, 16), SETTINGS, by)
+    found = shift_series(Cutter(shifted), _rows(truth), references_of(density, 16), SETTINGS, by)
     assert found.kept.choice.tilts.all()
     np.testing.assert_allclose(found.displacement.numpy(), np.broadcast_to(off, found.displacement.shape), atol=1.0)
+
+
+def test_a_tilt_on_the_wrong_side_of_a_wave_is_fetched(density, truth):
+    """Displacements beside which a fit from where the tilt is ends on another peak than the highest."""
+    one, settings = truth.tilt_series[0], replace(SETTINGS, reach_angstrom=50.0)
+    for far in (35.0, 42.0):
+        shift = one.shift_angstrom.copy()
+        shift[[0, 3]] -= [[far, 0.0], [0.0, -far]]
+        away = replace(truth, tilt_series=(replace(one, shift_angstrom=shift),))
+        found = align_series(away, Cutter(away), _rows(truth), references_of(density, 16), settings, None, True)
+        assert np.sqrt((_error(found, away, truth) ** 2).mean()) < 1.0, far
 
 
 def test_turned_tilts_are_turned_back(density, truth):
@@ -97,7 +109,7 @@ def test_turned_tilts_are_turned_back(density, truth):
     turn = Rotation.from_euler("xyz", np.random.default_rng(1).normal(0, 1.0, (one.n_tilts, 3)), degrees=True).as_matrix()
     turned = replace(truth, tilt_series=(replace(one, rotation=turn @ one.rotation),))
     settings = replace(SETTINGS, positions=False)
-    found = align_series(turned, turned, _rows(truth), references_of(density, 16), settings, None, True)
+    found = align_series(turned, Cutter(turned), _rows(truth), references_of(density, 16), settings, None, True)
     after = applied(turned, [found])
     angles = [Rotation.from_matrix(some.tilt_series[0].rotation @ np.swapaxes(one.rotation, 1, 2)).magnitude() for some in (turned, after)]
     assert np.sqrt((angles[1] ** 2).mean()) < 0.5 * np.sqrt((angles[0] ** 2).mean())
@@ -113,8 +125,8 @@ def test_moving_particles_are_followed(density):
     images = with_images(moving, 0.5 * NOISE)
     believed = seen_as(still, images)
     settings = replace(SETTINGS, motion=MotionPlan(0.5, 300.0))
-    found = align_series(believed, believed, _rows(still), references_of(density, 16), settings, None, True)
-    without = align_series(believed, believed, _rows(still), references_of(density, 16), SETTINGS, None, True)
+    found = align_series(believed, Cutter(believed), _rows(still), references_of(density, 16), settings, None, True)
+    without = align_series(believed, Cutter(believed), _rows(still), references_of(density, 16), SETTINGS, None, True)
     errors = [np.sqrt((_error(some, believed, moving) ** 2).mean()) for some in (found, without)]
     assert errors[0] < 0.5 * errors[1]
     assert found.kept.by_unknown["motion"] > 0
@@ -130,9 +142,9 @@ def test_moving_particles_are_followed(density):
 def test_what_is_right_stays(density, truth):
     """On true parameters nothing moves by more than its error."""
     settings = replace(SETTINGS, motion=MotionPlan())
-    found = align_series(truth, truth, _rows(truth), references_of(density, 16), settings, None, True)
+    found = align_series(truth, Cutter(truth), _rows(truth), references_of(density, 16), settings, None, True)
     moved = found.displacement.square().mean().sqrt()
-    unrestrained = align_series(truth, truth, _rows(truth), references_of(density, 16), settings, None, False)
+    unrestrained = align_series(truth, Cutter(truth), _rows(truth), references_of(density, 16), settings, None, False)
     error = unrestrained.uncertainty.displacement.diagonal(dim1=-2, dim2=-1).mean().sqrt()
     assert moved < 0.7 * error
     assert min(found.kept.by_unknown.values()) < 0
@@ -143,7 +155,7 @@ def test_a_tilt_without_signal_stays_and_the_others_do_not(density, truth, wrong
     values = one.images.values.copy()
     values[2] = np.random.default_rng(0).normal(0, NOISE, values[2].shape)
     blank = replace(wrong, tilt_series=(replace(one, images=replace(one.images, values=values)),))
-    found = align_series(blank, blank, _rows(wrong), references_of(density, 16), SETTINGS, None, True)
+    found = align_series(blank, Cutter(blank), _rows(wrong), references_of(density, 16), SETTINGS, None, True)
     assert found.kept.choice.tilts.tolist() == [tilt != 2 for tilt in range(one.n_tilts)]
     after = applied(blank, [found]).tilt_series[0]
     np.testing.assert_array_equal(after.rotation[2], one.rotation[2])
@@ -154,7 +166,7 @@ def test_a_tilt_without_signal_stays_and_the_others_do_not(density, truth, wrong
 
 def test_only_the_tilts_asked_for_change(density, wrong):
     settings = replace(SETTINGS, first=1, last=3)
-    found = align_series(wrong, wrong, _rows(wrong), references_of(density, 16), settings, None, False)
+    found = align_series(wrong, Cutter(wrong), _rows(wrong), references_of(density, 16), settings, None, False)
     tilts, *_ = found.placement.split(found.parameters)
     rank = found.placement.rank
     assert torch.equal(tilts[:, :5].any(1), (rank >= 1) & (rank <= 3))
@@ -163,7 +175,8 @@ def test_only_the_tilts_asked_for_change(density, wrong):
 def test_a_second_round_counts_from_the_first_start(density, truth, wrong):
     """Boxes cut where the first round has put the particles lead to the same alignment as those cut before."""
     references = references_of(density, 16)
-    one = align_series(wrong, wrong, _rows(wrong), references, SETTINGS, None, False)
-    two = align_series(wrong, applied(wrong, [one]), _rows(wrong), references, SETTINGS, one, False)
+    first = align_series(wrong, Cutter(wrong), _rows(wrong), references, SETTINGS, None, False)
+    one = align_series(wrong, Cutter(wrong), _rows(wrong), references, SETTINGS, first, False)
+    two = align_series(wrong, Cutter(applied(wrong, [first])), _rows(wrong), references, SETTINGS, first, False)
     assert (one.displacement - two.displacement).square().mean().sqrt() < 0.2
     assert np.sqrt((_error(two, wrong, truth) ** 2).mean()) < 0.8

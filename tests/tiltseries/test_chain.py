@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tomobayes.tiltseries.chain import Chain, factorised
+from tomobayes.tiltseries.chain import Chain, factorised, log_marginal
 from tomobayes.tiltseries.descent import minimised
 
 MEMBERS, SIZE, BORDER = 5, 4, 3
@@ -55,6 +55,13 @@ def test_inverse_where_the_chain_has_blocks(chain):
         torch.testing.assert_close(found.block[place], inverse[own, own])
         torch.testing.assert_close(found.border[place], inverse[end:, own])
     torch.testing.assert_close(found.corner, inverse[end:, end:])
+
+
+def test_marginal_is_that_of_the_dense_matrix(chain):
+    dense = _dense(chain)
+    slope = torch.arange(len(dense), dtype=torch.float64) - 4
+    expected = 0.5 * slope @ torch.linalg.solve(dense, slope) - 0.5 * torch.logdet(dense)
+    assert log_marginal(chain, slope) == pytest.approx(float(expected))
 
 
 def test_descent_reaches_the_bottom_of_a_bent_valley():

@@ -10,12 +10,13 @@ import torch
 
 from small_experiment import BOX, OPTICS, PIXEL, particles, phantom, positions, recorded, series
 from tomobayes.compute.executors import InProcess
-from tomobayes.imaging.gathering import Source
 from tomobayes.inference.state import Settings
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.model import Dataset
-from tomobayes.tiltseries.comparison import calibrate, compare, cut_for, portioned, predicted
-from tomobayes.tiltseries.references import from_half_maps, rebuilt
+from tomobayes.tiltseries.boxes import Cutter, portioned
+from tomobayes.tiltseries.comparison import calibrate, compare, cut_for
+from tomobayes.tiltseries.rebuilding import rebuilt
+from tomobayes.tiltseries.references import from_half_maps
 
 DIAMETER = 130.0
 
@@ -39,12 +40,12 @@ def _dataset(density, sigma: float) -> Dataset:
 
 def _compared(dataset, references):
     rows = np.arange(len(dataset.particles))
-    return compare(dataset, rows, references, cut_for(dataset, rows, references, DIAMETER, None))
+    return compare(Cutter(dataset), rows, references, cut_for(dataset, rows, references, DIAMETER, None))
 
 
 def test_noise_free_images_are_as_predicted(density, references):
     one = _compared(_dataset(density, 0.0), references)
-    prediction = predicted(one)
+    prediction = one.predicted
     inner = (one.shell > 2) & (one.shell < 0.6 * int(one.shell.max()))  # the window takes a little of the lowest frequencies
     error = (one.image - prediction)[..., inner].abs().square().sum() / prediction[..., inner].abs().square().sum()
     assert one.views.visible.all()
@@ -58,7 +59,7 @@ def test_a_particle_beside_its_place_shows_as_a_phase_ramp(density, references):
     one = _compared(shifted, references)  # the particles are at +shift from where they are now believed to be
     ramp = torch.polar(torch.ones(len(one.frequency)), -2 * torch.pi * (one.frequency @ torch.tensor(shift, dtype=torch.float32)))
     inner = (one.shell > 2) & (one.shell < 0.6 * int(one.shell.max()))
-    expected = (predicted(one) * ramp)[..., inner]
+    expected = (one.predicted * ramp)[..., inner]
     assert ((one.image[..., inner] - expected).abs().square().sum() / expected.abs().square().sum()).sqrt() < 0.05
 
 
@@ -102,7 +103,7 @@ def test_rebuilt_maps_leave_the_own_fold_out(density):
     dataset = _dataset(None, 2.0)
     settings = Settings(BOX, PIXEL, DIAMETER, np.eye(3)[None], sphere_mask(BOX, DIAMETER / PIXEL))
     usable = np.ones(len(dataset.particles), dtype=bool)
-    found = rebuilt(dataset, usable, Source("series", BOX, 1.0, extract_box=BOX), settings, 8, InProcess())
+    found = rebuilt(Cutter(dataset), usable, settings, 10, None, InProcess())
     assert len(found.volumes[0]) == len(found.volumes[1]) == 4
     agreement = _agreement(dataset, found)
     assert abs(agreement) < 4, "images of pure noise know nothing of a map without them"
@@ -113,5 +114,5 @@ def test_rebuilt_maps_leave_the_own_fold_out(density):
 def _agreement(dataset, references) -> float:
     """ΣRe(X*·prediction) in standard deviations."""
     one = _compared(dataset, references)
-    prediction = predicted(one)
+    prediction = one.predicted
     return float((one.image.conj() * prediction).real.sum() / (2.0 / 2**0.5 * prediction.abs().square().sum().sqrt()))

@@ -13,10 +13,11 @@ from tomobayes.imaging.views import transfer
 from tomobayes.model import Dataset
 from tomobayes.optics import even_phase, odd_phase, wavelength_angstrom
 from tomobayes.tiltseries.aberrations import Parity, added_up, basis_of, fit_aberrations
-from tomobayes.tiltseries.comparison import Calibration, Comparison, calibrate, compare, cut_for, predicted
+from tomobayes.tiltseries.boxes import Cutter
+from tomobayes.tiltseries.comparison import Calibration, Comparison, calibrate, compare, cut_for
 from tomobayes.tiltseries.condensed import Condensed, condense, likelihood, together, turned
 from tomobayes.tiltseries.defocus import defocus_of, defocus_phase, phase_per_angstrom, with_defocus
-from tomobayes.tiltseries.own_noise import own_share
+from tomobayes.tiltseries.own_noise import own_noise
 
 ROWS = np.arange(4)
 
@@ -29,12 +30,12 @@ def told() -> Dataset:
 
 def compared(dataset: Dataset) -> Comparison:
     given = references(dataset)
-    return compare(dataset, ROWS, given, cut_for(dataset, ROWS, given, DIAMETER, None))
+    return compare(Cutter(dataset), ROWS, given, cut_for(dataset, ROWS, given, DIAMETER, None))
 
 
 def direct(comparison: Comparison, calibration: Calibration) -> np.ndarray:
     """(F,) log likelihood, pixel by pixel."""
-    prediction = predicted(comparison) * calibration.amplitude[comparison.shell].float()
+    prediction = comparison.predicted * calibration.amplitude[comparison.shell].float()
     gain = (comparison.image.conj() * prediction).real - 0.5 * prediction.abs().square()
     return (gain.sum(0) * calibration.precision(comparison.shell)).double().sum(-1).numpy()
 
@@ -81,7 +82,7 @@ def test_particles_may_be_looked_at_in_portions(told: Dataset) -> None:
     calibration, own, fold = calibrate([one]), np.zeros(int(one.shell.max()) + 1), np.array([0, 1, 1, 0])
     given = references(told)
     cut = cut_for(told, ROWS, given, DIAMETER, None)
-    parts = [condense(compare(told, rows, given, cut), calibration, own, fold[rows], 2) for rows in (ROWS[:1], ROWS[1:])]
+    parts = [condense(compare(Cutter(told), rows, given, cut), calibration, own, fold[rows], 2) for rows in (ROWS[:1], ROWS[1:])]
     whole = condense(one, calibration, own, fold, 2)
     np.testing.assert_allclose(together(parts).agreement, whole.agreement, atol=1e-4 * np.abs(whole.agreement).max())
 
@@ -125,12 +126,12 @@ def test_own_noise_in_a_reference_is_measured_and_taken_off() -> None:
     truth = scene(5, 4)
     told = imaged(truth, truth, sigma=2.0)
     rows, given = np.arange(16), references(told)
-    other = compare(told, rows, given, cut_for(told, rows, given, DIAMETER, None))
+    other = compare(Cutter(told), rows, given, cut_for(told, rows, given, DIAMETER, None))
     calibration, share = calibrate([other]), 0.3
     precision = calibration.precision(other.shell)
     strength = torch.stack([transfer(other.views, tilt, other.frequency) for tilt in range(5)], 1)
     own = replace(other, slices=other.slices + share * strength * other.image * precision / other.window_share)
-    found = own_share(own, other, calibration)
+    found = own_noise([(own, other)], calibration)[0]
     assert np.median(found[3:]) == pytest.approx(share, rel=0.15)
     fold = np.zeros(16, dtype=np.int64)
     clean, biased = (condense(one, calibration, 0 * found, fold, 1).agreement[:, :, 0].real.sum() for one in (other, own))

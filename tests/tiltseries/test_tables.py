@@ -10,8 +10,9 @@ import torch
 from alignment_scene import DIAMETER, references_of, true_dataset, with_images
 
 from small_experiment import phantom
-from tomobayes.tiltseries.comparison import calibrate, compare, cut_for, predicted
-from tomobayes.tiltseries.tables import joined_tables, look_up, table_step, tables
+from tomobayes.tiltseries.boxes import Cutter
+from tomobayes.tiltseries.comparison import calibrate, compare, cut_for
+from tomobayes.tiltseries.tables import common_peak, joined_tables, look_up, some_of, table_step, tables
 
 REACH = 14.0
 
@@ -22,9 +23,9 @@ def made():
     dataset = with_images(true_dataset(2, 30.0), sigma=1.0)
     references = references_of(phantom(sigma=6.0), 4)
     rows = np.arange(4)
-    one = compare(dataset, rows, references, cut_for(dataset, rows, references, DIAMETER, None))
+    one = compare(Cutter(dataset), rows, references, cut_for(dataset, rows, references, DIAMETER, None))
     known = calibrate([one])
-    prediction = predicted(one) * known.amplitude[one.shell].float()
+    prediction = one.predicted * known.amplitude[one.shell].float()
     precision = known.precision(one.shell)
     origin = torch.full((*prediction.shape[:2], 2), 2.0, dtype=torch.float64)
     table = tables(one, prediction, precision, table_step(references.finest_frequency), REACH, origin)
@@ -50,6 +51,23 @@ def test_values_are_those_of_the_fourier_sum(made):
     assert expected.abs().max() > 20
     assert (found - expected).abs().max() < 0.01 * expected.std()
     assert (found - expected).abs().mean() < 0.05
+
+
+def test_common_peak_is_the_highest_node_of_the_sum(made):
+    table = some_of(made[3], np.array([0, 2, 3]))
+    chosen = torch.ones(table.coefficients.shape[:2], dtype=torch.float64)
+    chosen[1] = 0
+    peak, height = common_peak(table, chosen)
+    size = table.coefficients.shape[-1]
+    nodes = table.step_angstrom * (torch.arange(1, size - 1, dtype=torch.float64) - (size - 1) / 2)
+    inside = nodes[nodes.abs() <= table.reach_angstrom]
+
+    def at(shift: torch.Tensor) -> torch.Tensor:
+        return (look_up(table, table.origin_angstrom + shift)[0] * chosen).sum(0)
+
+    every = torch.stack([at(torch.stack([x, y])) for x in inside for y in inside])
+    torch.testing.assert_close(height, every.max(0).values, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(at(peak), height, rtol=1e-4, atol=1e-3)
 
 
 def test_gradients_are_those_of_the_values(made):

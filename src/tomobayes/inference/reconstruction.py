@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ FoldSums = Mapping[tuple[int, int], Sums]
 class EmptyHalfError(RuntimeError):
     """Raised where a half-set has lost all its particles; the account of the first failure is noted."""
 
-    def __init__(self, failures: Sequence[Failure[Portion]]):
+    def __init__(self, failures: Sequence[Failure[Any]]):
         super().__init__("no particle of a half-set could be worked on" + "".join(f" ({failure.error})" for failure in failures[:1]))
         for failure in failures[:1]:
             self.add_note(failure.account)

@@ -19,10 +19,11 @@ from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import Align
 from tomobayes.model import BadInput, Dataset, Problem
 from tomobayes.tiltseries.aligned import AlignSettings
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.motion_scales import MotionPlan
 from tomobayes.tiltseries.placement import DeformationPlan
 from tomobayes.tiltseries.references import References
-from tomobayes.tiltseries.rounds import AlignmentState, align, shift
+from tomobayes.tiltseries.rounds import AlignmentState, SeriesTask, align, shift
 
 __all__ = ["run"]
 
@@ -44,23 +45,26 @@ def run(parameters: Align, context: Context) -> Path:
 
 def _aligned(compared: Compared, parameters: Align, context: Context) -> AlignmentState:
     """The last round; each is told of as it ends."""
-    given, executor = compared.experiment.dataset, InProcess()
-    first = references_of(compared, parameters.sym, parameters.particle_diameter, executor)
+    given, executor, usable = compared.experiment.dataset, InProcess(), compared.experiment.usable
+    cutter = Cutter(given, 2e9)
+    first = references_of(compared, cutter, parameters.sym, parameters.particle_diameter, executor)
     context.log.say(f"Half-maps agree to {angstrom(first.fsc.resolution_angstrom())} (FSC 0.143)")
 
-    def rebuild(now: Dataset, radius: int) -> References:
-        return rebuilt_references(compared, now, parameters.sym, parameters.particle_diameter, radius, executor)
+    def rebuild(now: Cutter, reach: int) -> References:
+        return rebuilt_references(compared, now, parameters.sym, parameters.particle_diameter, reach, executor)
 
     state, settings = None, _settings(parameters)
     if parameters.only_shifts:
         by: Literal["images", "particles"] = "images" if parameters.shift_only else "particles"
-        with context.log.steps("Shifting tilt images", len(given.particles)) as step:
-            state = shift(given, first, settings, by, lambda rows: step(len(rows)))
+        with context.log.steps("Shifting tilt images", int(usable.sum())) as step:
+            executor.done = lambda task: step(len(task.rows))
+            state = shift(cutter, usable, first, settings, by, executor)
         for sentence in round_sentences(given, state):
             context.log.say(sentence)
         return state
-    with context.log.steps("Aligning tilt series", parameters.rounds * len(given.particles)) as step:
-        for state in align(given, first, rebuild, settings, parameters.rounds, lambda rows: step(len(rows))):
+    with context.log.steps("Aligning tilt series", parameters.rounds * int(usable.sum())) as step:
+        executor.done = lambda task: step(len(task.rows)) if isinstance(task, SeriesTask) else None
+        for state in align(cutter, usable, first, rebuild, settings, parameters.rounds, executor):
             for sentence in round_sentences(given, state):
                 context.log.say(sentence)
     assert state is not None

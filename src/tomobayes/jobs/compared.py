@@ -19,12 +19,16 @@ from tomobayes.jobs.log import Log
 from tomobayes.jobs.parameters import Align, RefineCtf
 from tomobayes.jobs.references import solvent_mask
 from tomobayes.maps.resampling import fourier_resample
-from tomobayes.model import BadInput, Dataset, Map, Problem, Reference
-from tomobayes.tiltseries.references import MARGIN, References, from_half_maps, rebuilt
+from tomobayes.model import BadInput, Map, Problem, Reference
+from tomobayes.tiltseries.boxes import Cutter
+from tomobayes.tiltseries.rebuilding import rebuilt
+from tomobayes.tiltseries.references import References, from_half_maps
 
 __all__ = ["Compared", "load_compared", "rebuilt_references", "references_of"]
 
 PIXEL_TOLERANCE = 1e-3
+SAME = 1.1
+"""How much finer than the given maps ones with the same parameters may come out."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def _map_files(parameters: RefineCtf | Align, given: Reference) -> Reference:
     return files
 
 
-def references_of(compared: Compared, sym: str, diameter_angstrom: float, executor: Executor) -> References:
+def references_of(compared: Compared, cutter: Cutter, sym: str, diameter_angstrom: float, executor: Executor) -> References:
     """The given half-maps, or ones rebuilt from the images with the parameters that they have, to the same resolution and a little more."""
     first, second = compared.halves
     order = len(symmetry_group(sym))
@@ -93,21 +97,21 @@ def references_of(compared: Compared, sym: str, diameter_angstrom: float, execut
     given = from_half_maps((first.data, second.data), compared.mask, pixel, count, order)
     if not compared.rebuilt:
         return given
-    return rebuilt_references(compared, compared.experiment.dataset, sym, diameter_angstrom, given.radius, executor)
+    return rebuilt_references(compared, cutter, sym, diameter_angstrom, round(SAME * given.radius), executor)
 
 
 def rebuilt_references(
-    compared: Compared, dataset: Dataset, sym: str, diameter_angstrom: float, radius: int, executor: Executor
+    compared: Compared, cutter: Cutter, sym: str, diameter_angstrom: float, reach: int, executor: Executor
 ) -> References:
     """Half-maps of the images as a data set has them, on the coarsest grid that holds their resolution: nothing finer is compared.
 
     Parameters
     ----------
-    dataset : the experiment's, with other parameters
-    radius : of the references so far
+    cutter : of the experiment's images, with whatever parameters
+    reach : Fourier pixels up to which the maps may be resolved
     """
     first, experiment = compared.halves[0], compared.experiment
-    box = min(first.box, good_box(2 * round(MARGIN * radius) + 4))
+    box = min(first.box, good_box(2 * reach + 4))
     binning = first.box / box
     settings = Settings(
         box=box,
@@ -116,5 +120,4 @@ def rebuilt_references(
         group=symmetry_group(sym),
         mask=fourier_resample(compared.mask, box).clip(0, 1),
     )
-    source = replace(experiment.source, box=box, binning=experiment.source.binning * binning)
-    return rebuilt(dataset, experiment.usable, source, settings, radius, executor)
+    return rebuilt(cutter, experiment.usable, settings, reach, experiment.source.max_dose, executor)

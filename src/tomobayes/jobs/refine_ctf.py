@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tomobayes.compute.executors import InProcess
 from tomobayes.compute.threads import use_threads
 from tomobayes.formats.relion import write_dataset
 from tomobayes.formats.relion_write import Part
 from tomobayes.jobs.compared import Compared, load_compared, references_of
-from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.figures import angstrom
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import RefineCtf
 from tomobayes.jobs.refine_ctf_report import ctf_report, series_sentence
 from tomobayes.tiltseries.aberrations import Parity
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.ctf_refinement import CtfRefinement, CtfSettings, finished, refined_series, stages
 from tomobayes.tiltseries.defocus import DefocusPrior
 from tomobayes.tiltseries.magnification import MagnificationResult
@@ -33,28 +34,31 @@ def run(parameters: RefineCtf, context: Context) -> Path:
     use_threads(parameters.j)
     compared = load_compared(parameters, context.log)
     folder = context.open(compared.inputs)
-    references = _references(compared, parameters, context)
+    cutter = Cutter(compared.experiment.dataset, 2e9)
+    references = _references(compared, cutter, parameters, context)
     experiment = compared.experiment
-    dataset = experiment.dataset if parameters.split_by_time is None else split_by_time(experiment.dataset, parameters.split_by_time)
-    refinement = _refined(replace(experiment, dataset=dataset), references, settings_of(parameters), context)
+    if parameters.split_by_time is not None:
+        cutter = cutter.anew(split_by_time(experiment.dataset, parameters.split_by_time))
+    refinement = _refined(cutter, experiment.usable, references, settings_of(parameters), context)
     _write(folder, context, compared, refinement)
     context.show(ctf_report(references, refinement))
     return folder
 
 
-def _refined(experiment: Experiment, references: References, settings: CtfSettings, context: Context) -> CtfRefinement:
+def _refined(cutter: Cutter, usable: NDArray[np.bool_], references: References, settings: CtfSettings, context: Context) -> CtfRefinement:
     """What is found stage by stage, as one."""
-    dataset = experiment.dataset
-    stretches: list[MagnificationResult] = []
+    executor, stretches = InProcess(), list[MagnificationResult]()
+    count = len(np.unique(cutter.dataset.particles.tilt_series[usable]))
     for stage in stages(settings):
-        found = []
-        with context.log.steps("Comparing tilt images with references", int(experiment.usable.sum())) as step:
-            for one in refined_series(dataset, experiment.usable, references, stage):
-                found.append(one)
-                context.log.say(series_sentence(dataset, one))
-                step(one.particles)
-        refinement = finished(dataset, found, stage)
-        dataset = refinement.dataset
+        with context.log.steps("Comparing tilt images with references", count) as step:
+            executor.done = lambda _: step(1)
+            found, failed = refined_series(cutter, usable, references, stage, executor)
+        for one in found:
+            context.log.say(series_sentence(cutter.dataset, one))
+        for index, why in failed.items():
+            context.log.warn(f"tilt series {cutter.dataset.tilt_series[index].name} failed three times and stays as it was: {why}")
+        refinement = finished(cutter.dataset, found, stage)
+        cutter = cutter.anew(refinement.dataset)
         stretches += refinement.magnifications
     return replace(refinement, magnifications=tuple(stretches))
 
@@ -82,10 +86,10 @@ def settings_of(parameters: RefineCtf) -> CtfSettings:
     )
 
 
-def _references(compared: Compared, parameters: RefineCtf, context: Context) -> References:
+def _references(compared: Compared, cutter: Cutter, parameters: RefineCtf, context: Context) -> References:
     if compared.rebuilt:
         context.log.say("Half-maps are rebuilt from the images, each particle's without its own share")
-    references = references_of(compared, parameters.sym, parameters.particle_diameter, InProcess())
+    references = references_of(compared, cutter, parameters.sym, parameters.particle_diameter, InProcess())
     context.log.say(
         f"Half-maps agree to {angstrom(references.fsc.resolution_angstrom())} (FSC 0.143); "
         f"images are compared to {angstrom(1 / references.finest_frequency)}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset
 from tomobayes.model.deformation import Deformation
 from tomobayes.tiltseries.alignment import Choice, Fit, Fitter, weak_prior
-from tomobayes.tiltseries.comparison import SAMPLE, Comparison, Cut, calibrate, compare, cut_for, portioned, predicted
+from tomobayes.tiltseries.boxes import Cut, Cutter, portions_of
+from tomobayes.tiltseries.comparison import SAMPLE, Comparison, calibrate, compare, cut_for
 from tomobayes.tiltseries.information import Prior, Uncertainty
 from tomobayes.tiltseries.keeping import Kept, chosen_by_held_out
 from tomobayes.tiltseries.motion import chronological_rank
@@ -22,9 +23,13 @@ from tomobayes.tiltseries.motion_scales import USUAL_ANGLE, USUAL_POSITION, Moti
 from tomobayes.tiltseries.placement import DeformationPlan, Placement, placement_of
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
-from tomobayes.tiltseries.tables import Tables, joined_tables, table_step, tables
+from tomobayes.tiltseries.tables import Tables, joined_tables, some_of, table_step, tables
 
 __all__ = ["AlignSettings", "AlignedSeries", "Group", "align_series", "compared_groups", "share_at_edge", "tables_of"]
+
+
+SCALES_FROM = 40
+"""Particles of a tilt series from which the widths of priors are learned: of motion each tells as often as there are tilts."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Group:
     members : (p,) which of the tilt series' particles they are; origin : (p, F, 2) Å from where the fit counts to where they are cut
     """
 
-    dataset: Dataset
+    cutter: Cutter
     rows: NDArray[np.int64]
     members: NDArray[np.int64]
     references: References
@@ -112,27 +117,24 @@ class Group:
 
     def portions(self) -> Iterator[tuple[NDArray[np.int64], Comparison]]:
         """Comparisons, and which of the group's particles they hold."""
-        edge = self.cut.edge * self.references.pixel_size_angstrom
-        samples = int(1.6 * (self.references.finest_frequency * edge) ** 2)
-        parts = portioned(np.arange(len(self.rows)), self.origin.shape[1], samples)
-        for part in parts:
-            one = self.kept or compare(self.dataset, self.rows[part], self.references, self.cut)
-            self.kept = one if len(parts) == 1 else None
+        return self._compared(np.arange(len(self.rows)))
+
+    def _compared(self, some: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Comparison]]:
+        parts = portions_of(self.cutter.dataset, self.rows[some], self.cut, self.references.cut_frequency)
+        alone = len(parts) == 1 and len(some) == len(self.rows)
+        for rows, part in zip(parts, np.split(some, np.cumsum([len(rows) for rows in parts])[:-1]), strict=True):
+            one = self.kept if alone and self.kept is not None else compare(self.cutter, rows, self.references, self.cut)
+            self.kept = one if alone else None
             yield part, one
 
     def learn(self, displacement: Tensor | None) -> None:
         """The signal of some of the particles, where a fit has put them (P, F, 2); without one, where they are cut."""
-        part = np.arange(len(self.rows))
-        if len(part) > SAMPLE:
-            part = part[:: -(-len(part) // SAMPLE)]
-            one = compare(self.dataset, self.rows[part], self.references, self.cut)
-        else:
-            one = next(self.portions())[1]
+        some = _spread_out(len(self.rows), SAMPLE)
         if self.signal is None:
-            self.signal = signal_of(calibrate([one]))
+            self.signal = signal_of(calibrate(one for _, one in self._compared(some)))
         if displacement is not None:
-            away = displacement[self.members[part]] - self.origin[part]
-            self.signal = measured_signal([one], away, self.signal.sigma2)
+            compared = ((one, displacement[self.members[part]] - self.origin[part]) for part, one in self._compared(some))
+            self.signal = measured_signal(compared, self.signal.sigma2)
 
     @property
     def found_signal(self) -> Signal:
@@ -146,14 +148,14 @@ class Group:
         step = table_step(self.references.finest_frequency)
         found = []
         for part, one in self.portions():
-            prediction = predicted(one) * self.found_signal.scale(one.shell)
+            prediction = one.predicted * self.found_signal.scale(one.shell)
             found.append(tables(one, prediction, self.found_signal.precision(one.shell), step, reach_angstrom, self.origin[part]))
         return joined_tables(found)
 
 
 def align_series(
     given: Dataset,
-    now: Dataset,
+    now: Cutter,
     rows: NDArray[np.int64],
     references: References,
     settings: AlignSettings,
@@ -164,7 +166,7 @@ def align_series(
 
     Parameters
     ----------
-    given : the data set that the alignment counts from; now : as the rounds so far have it, where images are cut
+    given : the data set that the alignment counts from; now : cuts images where the rounds so far have the particles
     rows : (P,) the particles of the tilt series
     before : the last round's result
     final : whether to find out what is to be kept; what is not, stays as given
@@ -176,25 +178,20 @@ def align_series(
         group.learn(None if before is None else before.displacement)
     table = tables_of(groups, settings.reach_angstrom)
 
-    kernel = "square-exponential" if settings.motion is None else settings.motion.kernel
-    modes = modes_of(given.particles.centre_angstrom[rows], series.dose, kernel)
-
-    def prior(scales: Scales) -> tuple[Placement, Prior]:
-        basis = None if scales.motion is None else modes(scales.motion)
-        placement = placement_of(given, rows, basis, settings.deformation)
-        weak = weak_prior(placement, _present(series.deformation, settings.deformation), settings.regularisation)
-        return placement, weak.narrowed(scales.angles, scales.positions, len(rows))
-
+    prior = _prior_of(given, rows, settings)
     if before is None:
-        scales = Scales(None if settings.motion is None else settings.motion.usual, USUAL_ANGLE, USUAL_POSITION)
-        placement, narrow = prior(scales)
+        start = Scales(None if settings.motion is None else settings.motion.usual, USUAL_ANGLE, USUAL_POSITION)
+        placement, narrow = prior(start)
         around = Fitter(placement, table, narrow, wanted).fit().displacement
-        for group in groups:
-            group.learn(around)
-        table = tables_of(groups, settings.reach_angstrom)
+        if final:  # else the next round measures the signal, beside better references
+            for group in groups:
+                group.learn(around)
+            table = tables_of(groups, settings.reach_angstrom)
+        few = _spread_out(len(rows), SCALES_FROM)
+        sample, prior_of_few = some_of(table, few), _prior_of(given, rows[few], settings)
+        scales = learned_scales(start, settings.unknown_scales, prior_of_few, sample, wanted, around[few])
     else:
-        scales, around = before.scales, before.displacement
-    scales = learned_scales(scales, settings.unknown_scales, prior, table, wanted, around)
+        scales = before.scales
     placement, narrow = prior(scales)
     kept = chosen_by_held_out(placement, table, narrow, wanted) if final else None
     fitter = Fitter(placement, table, narrow, wanted if kept is None else kept.choice)
@@ -212,16 +209,36 @@ def align_series(
     )
 
 
-def compared_groups(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:
+def _prior_of(given: Dataset, rows: NDArray[np.int64], settings: AlignSettings) -> Callable[[Scales], tuple[Placement, Prior]]:
+    """Placement and prior of some particles of a tilt series under any scales."""
+    series = given.tilt_series[int(given.particles.tilt_series[rows[0]])]
+    kernel = "square-exponential" if settings.motion is None else settings.motion.kernel
+    modes = modes_of(given.particles.centre_angstrom[rows], series.dose, kernel)
+
+    def of(scales: Scales) -> tuple[Placement, Prior]:
+        basis = None if scales.motion is None else modes(scales.motion)
+        placement = placement_of(given, rows, basis, settings.deformation)
+        weak = weak_prior(placement, _present(series.deformation, settings.deformation), settings.regularisation)
+        return placement, weak.narrowed(scales.angles, scales.positions, len(rows))
+
+    return of
+
+
+def _spread_out(count: int, wanted: int) -> NDArray[np.int64]:
+    """So many of ``count`` places at most, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
+
+
+def compared_groups(given: Dataset, now: Cutter, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:
     """The particles of a tilt series by optics group; parameters as in `align_series`."""
     pixel = given.tilt_series[int(given.particles.tilt_series[rows[0]])].pixel_size_angstrom
     optics = given.particles.optics[rows]
     found = []
     for one in np.unique(optics).tolist():
         members = np.flatnonzero(optics == one)
-        old, new = (views_of(dataset, rows[members]).centre_px for dataset in (given, now))
+        old, new = (views_of(dataset, rows[members]).centre_px for dataset in (given, now.dataset))
         assert old is not None and new is not None
-        cut = cut_for(now, rows[members], references, settings.diameter_angstrom, settings.max_dose)
+        cut = cut_for(now.dataset, rows[members], references, settings.diameter_angstrom, settings.max_dose)
         found.append(Group(now, rows[members], members, references, cut, pixel * (new - old)))
     return found
 
@@ -231,9 +248,7 @@ def tables_of(groups: Sequence[Group], reach_angstrom: float) -> Tables:
     table = joined_tables([group.tables(reach_angstrom) for group in groups])
     if len(groups) == 1:
         return table
-    order = torch.from_numpy(np.argsort(np.concatenate([group.members for group in groups])))
-    names = ("coefficients", "origin_angstrom", "information")
-    return replace(table, **{name: getattr(table, name)[order] for name in names})
+    return some_of(table, np.argsort(np.concatenate([group.members for group in groups])))
 
 
 def _present(deformation: Deformation | None, plan: DeformationPlan | None) -> Tensor | None:

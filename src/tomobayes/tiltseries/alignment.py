@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from tomobayes.tiltseries.chain import factorised
-from tomobayes.tiltseries.descent import minimised
+from tomobayes.tiltseries.descent import Descent, minimised
 from tomobayes.tiltseries.information import Prior, Uncertainty, information_chain, uncertainty
 from tomobayes.tiltseries.placement import RIGID, Placement, displacement, pulled_back
-from tomobayes.tiltseries.tables import Tables, look_up
+from tomobayes.tiltseries.tables import Tables, common_peak, look_up
 
 __all__ = ["Choice", "Fit", "Fitter", "Group", "free_parameters", "weak_prior"]
 
@@ -27,6 +27,8 @@ ANGLE_DEGREES, SHIFT_ANGSTROM, POSITION_ANGSTROM, DEFORMATION_ANGSTROM = 1.0, 50
 STEPS = 200
 ENOUGH_NATS = 1e-2
 """The fit ends where a step gains less than this."""
+ESCAPE_NATS = 3.0
+"""A tilt is tried at the common peak of its particles where that is higher by this than where a fit has put them."""
 
 
 Group = Literal["angles", "positions", "motion", "deformation"]
@@ -118,21 +120,43 @@ class Fitter:
         self._free = free = free_parameters(placement, choice)
         self._factor = factorised(information_chain(placement, tables.information, prior, free))
 
-    def fit(self, chosen: Tensor | None = None, start: Tensor | None = None) -> Fit:
+    def fit(self, chosen: Tensor | None = None, start: Tensor | None = None, enough: float = ENOUGH_NATS) -> Fit:
         """The most probable parameters.
 
         Parameters
         ----------
         chosen : (P, F) bool, the images to fit to; all without it
         start : (N,) parameters to start from; zero without it
+        enough : nats; the fit ends where a step gains less
         """
         weight = torch.ones(self._placement.particles, self._placement.tilts) if chosen is None else chosen.double()
         begin = torch.zeros(self._placement.size, dtype=torch.float64) if start is None else start * self._free
-        whitened = self._factor.multiply(self._placement.by_dose(begin))
-        found = minimised(lambda at: self._cost(at, weight), whitened, ENOUGH_NATS, STEPS)
+        found = self._descended(begin, weight, enough)
+        elsewhere = self._with_peaks(found, weight)
+        if elsewhere is not None:
+            found = min(found, self._descended(elsewhere, weight, enough), key=lambda one: one.cost)
         parameters = self._parameters(found.place)
         moved = displacement(self._placement, parameters)
         return Fit(parameters, moved, look_up(self._tables, moved)[0], found.steps)
+
+    def _descended(self, begin: Tensor, weight: Tensor, enough: float) -> Descent:
+        whitened = self._factor.multiply(self._placement.by_dose(begin))
+        return minimised(lambda at: self._cost(at, weight), whitened, enough, STEPS)
+
+    def _with_peaks(self, found: Descent, weight: Tensor) -> Tensor | None:
+        """The parameters found (N,), but with tilts shifted to where their particles' tables have their common peak, where that is
+        decidedly better: a descent may have ended on the wrong side of a wave. None where it has not."""
+        parameters = self._parameters(found.place)
+        moved = displacement(self._placement, parameters)
+        peak, height = common_peak(self._tables, weight)
+        better = height > (look_up(self._tables, moved)[0] * weight).sum(0) + ESCAPE_NATS
+        better &= self._placement.split(self._free)[0][:, 3]
+        if not better.any():
+            return None
+        beyond = self._tables.origin_angstrom + peak - moved
+        mean = (beyond * weight[..., None]).sum(0) / weight.sum(0).clamp_min(1)[:, None]
+        self._placement.split(parameters)[0][:, 3:RIGID] += torch.where(better[:, None], mean, 0)
+        return parameters
 
     def uncertainty(self) -> Uncertainty:
         """Standard errors of the fit to all images."""

@@ -7,6 +7,7 @@ with its cube.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,9 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Chain", "ChainFactor", "ChainInverse", "factorised"]
+__all__ = ["Chain", "ChainFactor", "ChainInverse", "factorised", "log_marginal"]
 
 Float = NDArray[np.float64]
+
+LARGE = 1e30
+"""A number beside which the square of any slope is nothing."""
 
 
 @dataclass(frozen=True)
@@ -140,5 +144,21 @@ def factorised(chain: Chain) -> ChainFactor:
         borders.append(torch.linalg.solve_triangular(blocks[-1], border.T, upper=False).T)
     tall = torch.stack(borders)
     wide = tall.transpose(0, 1).flatten(1).contiguous()
-    corner = torch.linalg.cholesky(chain.corner - wide @ wide.T)
+    square = torch.from_numpy(wide.numpy() @ wide.numpy().T)  # NumPy computes but half of a product with its own transpose
+    corner = torch.linalg.cholesky(chain.corner - square)
     return ChainFactor(torch.stack(blocks), torch.stack(links), wide.reshape(len(wide), len(tall), -1).transpose(0, 1), corner)
+
+
+def log_marginal(chain: Chain, slope: Tensor) -> float:
+    """½·bᵀH⁻¹b - ½·log det H of the matrix H and a slope b (F·Z + G,): the log integral of exp(bᵀx - ½·xᵀHx) but for a constant.
+
+    The slope is factorised along, as one more row of the border: L⁻¹b is then all that this row of the factor holds but the diagonal.
+    """
+    length, size = chain.block.shape[0] * chain.block.shape[1], len(chain.corner)
+    corner = torch.nn.functional.pad(chain.corner, (0, 1, 0, 1))
+    corner[size, :size] = corner[:size, size] = slope[length:]
+    corner[size, size] = LARGE
+    border = torch.cat([chain.border, slope[:length].reshape(chain.block.shape[0], 1, -1)], 1)
+    factor = factorised(Chain(chain.block, chain.link, border, corner))
+    whitened = torch.cat([factor.border[:, -1].flatten(), factor.corner[-1, :-1]])
+    return 0.5 * float(whitened @ whitened) - factor.half_log_determinant + 0.5 * math.log(LARGE)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomobayes.compute.executors import Executor
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.optics import wavelength_angstrom
 from tomobayes.tiltseries.aberrations import AberrationResult, Parity, added_up, refined_aberrations
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.condensed import Condensed, beside, turned
 from tomobayes.tiltseries.defocus import DefocusPrior, defocus_phase, with_defocus
+from tomobayes.tiltseries.each_series import each_series
 from tomobayes.tiltseries.lambert import Lambert, about_axis, normal_of
 from tomobayes.tiltseries.magnification import MagnificationResult, MagnificationSums, refined_magnification
 from tomobayes.tiltseries.optics_of_series import DefocusResult, Observed, observe, refined_defocus
@@ -87,19 +90,32 @@ def stages(settings: CtfSettings) -> tuple[CtfSettings, ...]:
     return (first, then) if then != replace(first, magnification=False) else (first,)
 
 
-def refined_series(dataset: Dataset, usable: NDArray[np.bool_], references: References, settings: CtfSettings) -> Iterator[SeriesOptics]:
-    """Look at one tilt series after the other."""
-    table = dataset.particles
-    for index in np.unique(table.tilt_series[usable]).tolist():
-        mine = np.flatnonzero(usable & (table.tilt_series == index))
-        groups = [mine[table.optics[mine] == optics] for optics in np.unique(table.optics[mine])]
-        seen = [_observed(dataset, rows, references, settings) for rows in groups]
-        yield _series(dataset, index, seen, settings)
+@dataclass(frozen=True)
+class _Look:
+    """Looks at the usable particles (N,) of one tilt series."""
+
+    cutter: Cutter
+    usable: NDArray[np.bool_]
+    references: References
+    settings: CtfSettings
+
+    def __call__(self, index: int) -> dict[int, SeriesOptics]:
+        table, plan = self.cutter.dataset.particles, self.settings
+        mine = np.flatnonzero(self.usable & (table.tilt_series == index))
+        seen = [
+            observe(self.cutter, rows, self.references, plan.diameter_angstrom, plan.max_dose, plan.defocus, plan.magnification)
+            for rows in (mine[table.optics[mine] == optics] for optics in np.unique(table.optics[mine]))
+        ]
+        return {index: _series(self.cutter.dataset, index, seen, plan)}
 
 
-def _observed(dataset: Dataset, rows: NDArray[np.int64], references: References, settings: CtfSettings) -> Observed:
-    plan = settings
-    return observe(dataset, rows, references, plan.diameter_angstrom, plan.max_dose, plan.defocus, plan.magnification)
+def refined_series(
+    cutter: Cutter, usable: NDArray[np.bool_], references: References, settings: CtfSettings, executor: Executor
+) -> tuple[list[SeriesOptics], dict[int, str]]:
+    """What was found of every tilt series; and those that could not be worked on, and why."""
+    indices = np.unique(cutter.dataset.particles.tilt_series[usable]).tolist()
+    found, failed = each_series(executor, _Look(cutter, usable, references, settings), indices)
+    return list(found.values()), {failure.task: failure.error for failure in failed}
 
 
 def _series(dataset: Dataset, index: int, seen: Sequence[Observed], settings: CtfSettings) -> SeriesOptics:

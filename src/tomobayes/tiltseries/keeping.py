@@ -29,6 +29,10 @@ DEVIATIONS = 2.0
 """The whole alignment stays out unless it gains more than so many standard deviations of what noise makes of its gain; a part: than one."""
 
 
+NEAR_NATS = 0.3
+"""Fits that are only compared end where a step gains less than this: what is kept or not differs by more."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """The outcome, in nats of log likelihood of images held out.
@@ -68,7 +72,7 @@ def _held_out(placement: Placement, tables: Tables, prior: Prior, choice: Choice
     fold = (particle + tilt) % FOLDS
     moved = torch.zeros(placement.particles, placement.tilts, 2, dtype=torch.float64)
     before = look_up(tables, moved)[0]
-    fits = [fitter.fit(fold != number, None if like is None else like.parameters[number]) for number in range(FOLDS)]
+    fits = [fitter.fit(fold != number, None if like is None else like.parameters[number], NEAR_NATS) for number in range(FOLDS)]
     for number, fit in enumerate(fits):
         moved = torch.where((fold == number)[..., None], fit.displacement, moved)
     gain = look_up(tables, moved)[0] - before

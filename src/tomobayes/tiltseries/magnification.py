@@ -19,7 +19,7 @@ from tomobayes.fourier.slices import extract_slices
 from tomobayes.imaging.views import odd_phase_factor, slice_rotation, specimen_frequency
 from tomobayes.model import Dataset
 from tomobayes.optics import phase_coefficients, phase_terms
-from tomobayes.tiltseries.comparison import Calibration, Comparison, predicted
+from tomobayes.tiltseries.comparison import Calibration, Comparison
 from tomobayes.tiltseries.condensed import decays
 from tomobayes.tiltseries.references import References
 
@@ -99,7 +99,7 @@ def magnification_sums(
         for direction in np.eye(UNKNOWNS)
     ]
     derivatives += _defocus_derivatives(comparison)
-    rest = comparison.image - predicted(comparison) * amplitude
+    rest = comparison.image - comparison.predicted * amplitude
     slope = torch.zeros(n_folds, len(derivatives), dtype=torch.float64)
     information = torch.zeros(n_folds, len(derivatives), len(derivatives), dtype=torch.float64)
     members = torch.from_numpy(fold)
@@ -128,7 +128,7 @@ def _stretched(dataset: Dataset, comparison: Comparison, references: References,
         volume = references.volumes[int(table.half[row]) - 1][int(references.fold[row])]
         tilts = views.visible[place].nonzero()[:, 0]
         slices[place, tilts] = extract_slices(volume, seen[place, tilts].float(), points)
-    return predicted(replace(comparison, views=views, slices=slices))
+    return replace(comparison, views=views, slices=slices).predicted
 
 
 def _defocus_derivatives(comparison: Comparison) -> list[Tensor]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.tiltseries.alignment import Choice, free_parameters
-from tomobayes.tiltseries.chain import factorised
+from tomobayes.tiltseries.chain import log_marginal
 from tomobayes.tiltseries.information import Prior, information_chain
 from tomobayes.tiltseries.motion import Kernel, motion_basis
 from tomobayes.tiltseries.placement import Placement, pulled_back
@@ -154,10 +154,10 @@ def _too_narrow(scales: Scales) -> bool:
 def _log_evidence(placement: Placement, prior: Prior, tables: Tables, choice: Choice, pull: Tensor) -> float:
     """Evidence of the parabolas but for a constant, ½·bᵀH⁻¹b - ½·log det H + ½·log det of the prior, which is 1 for motion."""
     free = free_parameters(placement, choice)
-    factor = factorised(information_chain(placement, tables.information, prior, free))
     zero = torch.zeros(placement.size, dtype=torch.float64)
     uphill = pulled_back(placement, zero, pull) - prior.penalty(placement, zero)[1]
-    whitened = factor.forward(placement.by_dose(uphill * free))
+    chain = information_chain(placement, tables.information, prior, free)
+    found = log_marginal(chain, placement.by_dose(uphill * free))
     tilts, _, positions, shared = placement.split(free)
     own = (prior.tilt_precision.log() * tilts).sum() + (prior.border_precision.log() * torch.cat([positions.flatten(), shared])).sum()
-    return 0.5 * float(whitened @ whitened) - factor.half_log_determinant + 0.5 * float(own)
+    return found + 0.5 * float(own)

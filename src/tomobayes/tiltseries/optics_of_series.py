@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.optics import wavelength_angstrom
-from tomobayes.tiltseries.comparison import SAMPLE, Comparison, Cut, calibrate, compare, cut_for, portioned
+from tomobayes.tiltseries.boxes import Cut, Cutter, portions_of
+from tomobayes.tiltseries.comparison import SAMPLE, Calibration, Comparison, beside, calibrate, compare, cut_for
 from tomobayes.tiltseries.condensed import Condensed, condense, together
 from tomobayes.tiltseries.defocus import (
     DefocusFit,
@@ -23,7 +25,7 @@ from tomobayes.tiltseries.defocus import (
 from tomobayes.tiltseries.held_out import Change, HeldOut, held_out, pooled
 from tomobayes.tiltseries.magnification import MagnificationSums, magnification_sums
 from tomobayes.tiltseries.nuisance import Nuisance, allowing, nuisance
-from tomobayes.tiltseries.own_noise import own_share, without_own_noise
+from tomobayes.tiltseries.own_noise import own_noise
 from tomobayes.tiltseries.references import References
 
 __all__ = ["DefocusResult", "Observed", "observe", "refined_defocus"]
@@ -75,7 +77,7 @@ class DefocusResult:
 
 
 def observe(
-    dataset: Dataset,
+    cutter: Cutter,
     rows: NDArray[np.int64],
     references: References,
     diameter_angstrom: float,
@@ -90,17 +92,13 @@ def observe(
     prior : of defoci that may be wrong altogether, None where they are not in question
     magnification : whether anisotropic magnification is looked for
     """
+    dataset = cutter.dataset
     cut = cut_for(dataset, rows, references, diameter_angstrom, max_dose)
-    first = compare(dataset, rows[:SAMPLE], references, cut)
-    calibration, own = calibrate([first]), np.zeros(int(first.shell.max()) + 1)
-    if len(references.volumes[0]) == 1:
-        own = own_share(first, _with_other_half(dataset, rows[:SAMPLE], references, cut), calibration)
-        calibration = without_own_noise(calibration, first, own)
+    sight = _Sight(cutter, references, cut)
+    calibration, own = sight.calibrated(rows[:: -(-len(rows) // SAMPLE)])
     fold = _dealt(dataset, references)
-    tilts, samples = first.image.shape[1:]
-    parts, stretch, rest = [], None, rows[SAMPLE:]
-    for portion in [None, *(portioned(rest, tilts, samples) if len(rest) else [])]:
-        one = first if portion is None else compare(dataset, portion, references, cut)
+    parts, stretch = [], None
+    for one in sight.comparisons(rows):
         parts.append(condense(one, calibration, own, fold[one.particles], FOLDS))
         if magnification:
             more = magnification_sums(dataset, one, references, calibration, fold[one.particles], FOLDS)
@@ -115,9 +113,30 @@ def observe(
     return Observed(int(table.tilt_series[rows[0]]), int(table.optics[rows[0]]), allowing(sums, known), level, known, len(rows), stretch)
 
 
-def _with_other_half(dataset: Dataset, rows: NDArray[np.int64], references: References, cut: Cut) -> Comparison:
-    swapped = References(references.volumes[::-1], references.fold, references.pixel_size_angstrom, references.radius, references.fsc)
-    return compare(dataset, rows, swapped, cut)
+class _Sight:
+    """Comparisons of one tilt series and optics group, in portions; one that holds all of what was asked for last is kept."""
+
+    def __init__(self, cutter: Cutter, references: References, cut: Cut) -> None:
+        self._cutter, self._references, self._cut = cutter, references, cut
+        self._kept: Comparison | None = None
+
+    def comparisons(self, rows: NDArray[np.int64]) -> Iterator[Comparison]:
+        """Of all rows."""
+        parts = portions_of(self._cutter.dataset, rows, self._cut, self._references.cut_frequency)
+        for part in parts:
+            if self._kept is None or not np.array_equal(self._kept.particles, part):
+                self._kept = None  # two would be more than a portion
+                self._kept = compare(self._cutter, part, self._references, self._cut)
+            yield self._kept
+
+    def calibrated(self, sample: NDArray[np.int64]) -> tuple[Calibration, Float]:
+        """The calibration by some particles, and how much of their own noise (S,) is in their references."""
+        calibration = calibrate(self.comparisons(sample))
+        if not self._references.holds_own_noise:
+            return calibration, np.zeros(len(calibration.amplitude))
+        dataset, swapped = self._cutter.dataset, self._references.swapped
+        own, without = own_noise(((one, beside(dataset, one, swapped)) for one in self.comparisons(sample)), calibration)
+        return without, own
 
 
 def _dealt(dataset: Dataset, references: References) -> NDArray[np.int64]:

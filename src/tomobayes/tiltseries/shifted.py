@@ -14,6 +14,7 @@ from torch import Tensor
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.tiltseries.aligned import AlignedSeries, AlignSettings, Group, compared_groups, share_at_edge, tables_of
 from tomobayes.tiltseries.alignment import Fitter, weak_prior
+from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.keeping import Kept
 from tomobayes.tiltseries.placement import RIGID, placement_of
 from tomobayes.tiltseries.references import References
@@ -29,7 +30,7 @@ SURE = {"particles": 3.0, "images": 1.5}
 
 
 def shift_series(
-    given: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings, by: Literal["particles", "images"]
+    cutter: Cutter, rows: NDArray[np.int64], references: References, settings: AlignSettings, by: Literal["particles", "images"]
 ) -> AlignedSeries:
     """Shift the tilt images of one tilt series.
 
@@ -41,15 +42,16 @@ def shift_series(
     rows : (P,) the particles of the tilt series
     by : what is correlated with its prediction: boxes of particles, within the reach of their tables, or whole images, however far
     """
+    given = cutter.dataset
     index = int(given.particles.tilt_series[rows[0]])
     series = given.tilt_series[index]
-    groups = _learned(given, given, rows, references, settings)
+    groups = _learned(given, cutter, rows, references, settings)
     if by == "images":
         shift, gain, noise = _by_images(series, groups)
         sure = gain > SURE[by] * noise
         shifted = replace(series, shift_angstrom=series.shift_angstrom + torch.where(sure[:, None], shift, 0).numpy())
         now = replace(given, tilt_series=(*given.tilt_series[:index], shifted, *given.tilt_series[index + 1 :]))
-        groups = _learned(given, now, rows, references, settings)
+        groups = _learned(given, Cutter(now), rows, references, settings)
         table = tables_of(groups, settings.reach_angstrom)
     else:
         table = tables_of(groups, settings.reach_angstrom)
@@ -74,7 +76,7 @@ def shift_series(
     )
 
 
-def _learned(given: Dataset, now: Dataset, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:
+def _learned(given: Dataset, now: Cutter, rows: NDArray[np.int64], references: References, settings: AlignSettings) -> list[Group]:
     groups = compared_groups(given, now, rows, references, settings)
     for group in groups:
         group.learn(None)

@@ -7,13 +7,13 @@ measured anew, so that the fit that follows weighs every shell and tilt by what 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tomobayes.tiltseries.comparison import PRIOR_NATS, Calibration, Comparison, predicted
+from tomobayes.tiltseries.comparison import PRIOR_NATS, Calibration, Comparison
 
 __all__ = ["Signal", "measured_signal", "signal_of"]
 
@@ -50,16 +50,15 @@ def signal_of(calibration: Calibration) -> Signal:
     return Signal(calibration.amplitude, torch.ones(len(calibration.sigma2), dtype=torch.float64), calibration.sigma2)
 
 
-def measured_signal(comparisons: Sequence[Comparison], away_angstrom: Tensor, sigma2: Tensor) -> Signal:
-    """Regression of images on the prediction, (shell x tilt), where particles are ``away`` from where their boxes were cut.
+def measured_signal(compared: Iterable[tuple[Comparison, Tensor]], sigma2: Tensor) -> Signal:
+    """Regression of images on the prediction, (shell x tilt).
 
     Parameters
     ----------
-    away_angstrom : (P, F, 2) of all particles of the comparisons, one after the other
+    compared : comparisons, and how far (P, F, 2) Å their particles are from where their boxes were cut
     sigma2 : (F, S)
     """
-    parts = torch.split(away_angstrom, [len(one.particles) for one in comparisons])
-    agreement, power = (sum(each) for each in zip(*map(_sums, comparisons, parts), strict=True))
+    agreement, power = (torch.stack(each).sum(0) for each in zip(*(_sums(one, away) for one, away in compared), strict=True))
     known, expected = agreement / sigma2, power / sigma2
     gain = torch.ones(len(known), dtype=torch.float64)
     amplitude = _regression((gain @ known), (gain.square() @ expected))
@@ -84,7 +83,7 @@ def _regression(known: Tensor, expected: Tensor) -> Tensor:
 
 def _sums(comparison: Comparison, away_angstrom: Tensor) -> tuple[Tensor, Tensor]:
     """ΣRe(X*·prediction) and Σ|prediction|², (F, S) float64 each."""
-    prediction = predicted(comparison)
+    prediction = comparison.predicted
     phase = -2 * math.pi * away_angstrom.float() @ comparison.frequency.T
     image, turn = comparison.image, torch.polar(torch.ones_like(phase), phase)
     product = image.conj() * prediction

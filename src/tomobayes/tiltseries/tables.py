@@ -11,12 +11,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.tiltseries.comparison import Comparison
 
-__all__ = ["Tables", "joined_tables", "look_up", "table_step", "tables"]
+__all__ = ["Tables", "common_peak", "joined_tables", "look_up", "some_of", "table_step", "tables"]
 
 POINTS_PER_WAVE = 6.0
 """Grid points per period of the finest wave: interpolation is then good to 2e-3 of that wave's amplitude."""
@@ -100,6 +102,34 @@ def joined_tables(parts: Sequence[Tables]) -> Tables:
     )
 
 
+def some_of(table: Tables, particles: NDArray[np.int64]) -> Tables:
+    """The tables of some particles, in their order."""
+    chosen = torch.from_numpy(particles)
+    names = ("coefficients", "origin_angstrom", "information")
+    return replace(table, **{name: getattr(table, name)[chosen] for name in names})
+
+
+def common_peak(table: Tables, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Where on the grid the sum of all particles' tables is highest if all are displaced alike, from their tables' centres.
+
+    Parameters
+    ----------
+    weight : (P, F) of each table in the sum
+
+    Returns
+    -------
+    (F, 2) Å, and the sum there (F,)
+    """
+    total = torch.einsum("pf,pfyx->fyx", weight.float(), table.coefficients)
+    for axis in (1, 2):  # values of a spline at its nodes
+        before, here, after = (total.narrow(axis, first, total.shape[axis] - 2) for first in range(3))
+        total = (before + 4 * here + after) / 6
+    size = total.shape[-1]
+    height, place = total.flatten(1).max(1)
+    peak = torch.stack([place % size, place // size], -1).double() - (size - 1) / 2
+    return table.step_angstrom * peak, height.double()
+
+
 def look_up(table: Tables, displacement_angstrom: Tensor) -> tuple[Tensor, Tensor]:
     """CC and its gradient at displacements (P, F, 2) -> (P, F) and (P, F, 2), float64.
 
@@ -114,10 +144,11 @@ def look_up(table: Tables, displacement_angstrom: Tensor) -> tuple[Tensor, Tenso
     first = corner.long() - 1
     index = (first[..., 1, None, None] + torch.arange(4)[:, None]) * size + first[..., 0, None, None] + torch.arange(4)
     near = table.coefficients.flatten(2).gather(2, index.flatten(2)).reshape(index.shape).double()
-    by_row, by_row_slope = (near @ each[..., 0, :, None] for each in (value, slope))
-    found = (by_row.mT @ value[..., 1, :, None])[..., 0, 0]
-    along_x = (by_row_slope.mT @ value[..., 1, :, None])[..., 0, 0]
-    along_y = (by_row.mT @ slope[..., 1, :, None])[..., 0, 0]
+    # Sums of products, not matrix products: of so small matrices these take several times as long.
+    by_row, by_row_slope = ((near * each[..., 0, None, :]).sum(-1) for each in (value, slope))
+    found = (by_row * value[..., 1, :]).sum(-1)
+    along_x = (by_row_slope * value[..., 1, :]).sum(-1)
+    along_y = (by_row * slope[..., 1, :]).sum(-1)
     gradient = torch.stack([along_x, along_y], -1) / table.step_angstrom
     beyond = away - inside
     stiffness = table.information.diagonal(dim1=-2, dim2=-1)
