@@ -224,6 +224,19 @@ def test_picks_of_other_programs_go_into_tilt_series_of_relion(capsys: pytest.Ca
     assert "would lie outside" in capsys.readouterr().err
 
 
+def test_motive_lists_of_stopgap_name_their_tomograms_beside_them() -> None:
+    write_sources(Path("in"))
+    assert imported() == 0
+    labels = ["tomo_num", "orig_x", "orig_y", "orig_z", "x_shift", "y_shift", "z_shift", "psi", "the", "phi", "class"]
+    text = "\n".join(["data_stopgap_motivelist", "", "loop_", *(f"_{label}" for label in labels), "7 33 25 17 0 0 1 10 20 30 1", ""])
+    Path("motl.star").write_text(text)
+    words = ["import", "--i", "out", "--particles", "motl.star", "--coordinates-angpix", "2"]
+    assert main([*words, "--o", "unnamed"]) == 2
+    Path("motl.doc").write_text("7 TS_01.mrc\n")
+    assert main([*words, "--o", "named"]) == 0
+    assert np.allclose(read_dataset(Path("named"), require_images=False).particles.position_angstrom, [[0, 0, 2]])
+
+
 def test_mixed_files_and_a_project_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="either a project"):
         tb.ImportProject(i=Path("x"), mdoc=("y",))

@@ -23,6 +23,8 @@ Float = NDArray[np.float64]
 
 SHIFT, ANGLES, TOMOGRAM, CLASS, POSITION = slice(3, 6), slice(6, 9), 19, 21, slice(23, 26)
 N_COLUMNS = 26
+USED = (*range(3, 9), TOMOGRAM, CLASS, *range(23, 26))
+LARGEST = 1e9
 REMEDY = "give a table as Dynamo writes it, with at least 26 columns apart by blanks"
 
 
@@ -80,7 +82,7 @@ def _cells(path: Path) -> Float:
             row = [complex(word.replace("i", "j")).real for word in words[:N_COLUMNS]]
         except ValueError:
             row = []
-        if len(row) < N_COLUMNS or not np.isfinite([row[i] for i in (*range(3, 9), TOMOGRAM, CLASS, 23, 24, 25)]).all():
+        if len(row) < N_COLUMNS or not (np.abs([row[i] for i in USED]) < LARGEST).all():
             raise BadInput(Problem(path, f"line {number}", "is not a particle of a Dynamo table", remedy=REMEDY))
         rows.append(row)
     if not rows:

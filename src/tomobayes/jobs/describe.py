@@ -50,7 +50,7 @@ def data_section(dataset: Dataset, description: Description | None = None) -> Se
 def data_report(title: str, dataset: Dataset, description: Description) -> Report:
     """A page about the data set alone."""
     sections = [data_section(dataset, description)]
-    if not unoriented(dataset):
+    if len(dataset.particles) and not unoriented(dataset):
         sections.append(Section("Poses", [directions_of(dataset.particles.rotation)]))
     return Report(title, facts=description.facts, findings=description.findings, sections=sections)
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from tomobayes.formats.composed_particles import compose_particles, local_motion
 from tomobayes.formats.composed_series import Composed, Understood, compose_series
-from tomobayes.formats.coordinates import read_coordinates
-from tomobayes.formats.dynamo import read_dynamo
+from tomobayes.formats.coordinates import EulerConvention, read_coordinates
+from tomobayes.formats.dynamo import read_dynamo, read_dynamo_tomograms
 from tomobayes.formats.poses import Poses, Zero
 from tomobayes.formats.problems import collecting, shortened
 from tomobayes.formats.sources import Given, Sources
+from tomobayes.formats.stopgap import read_stopgap
 from tomobayes.jobs.import_files import find_files, find_sources
 from tomobayes.jobs.parameters import ImportProject
 from tomobayes.model import BadInput, Dataset, Optics, Particles, Problem, TiltSeries
@@ -26,6 +27,7 @@ Float = NDArray[np.float64]
 
 ZERO: dict[str, Zero] = {"corner": "first voxel is 0", "corner-1": "first voxel is 1", "middle": "centre"}
 OF_SERIES = "tilt series "
+MOTIVE_LIST, HEAD_BYTES = b"stopgap_motivelist", 4096
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,20 @@ def read_picks(parameters: ImportProject, problems: list[Problem]) -> list[Poses
     with collecting(problems):
         for path in find_files("--particles", parameters.particles):
             with collecting(problems):
-                poses.append(read_dynamo(path) if path.suffix == ".tbl" else read_coordinates(path, parameters.euler))
+                poses.append(_read_poses(path, parameters.euler))
     return poses
+
+
+def _read_poses(path: Path, euler: EulerConvention | None) -> Poses:
+    """A file of any of the programs; tomograms of a motive list have their names in a .doc of its name, as Dynamo's have."""
+    if path.suffix == ".tbl":
+        return read_dynamo(path)
+    with path.open("rb") as stream:
+        is_motive_list = MOTIVE_LIST in stream.read(HEAD_BYTES)
+    names = path.with_suffix(".doc")
+    if path.suffix == ".star" and is_motive_list:
+        return read_stopgap(path, read_dynamo_tomograms(names) if names.exists() else None)
+    return read_coordinates(path, euler)
 
 
 def _together(problems: Sequence[Problem]) -> list[Problem]:

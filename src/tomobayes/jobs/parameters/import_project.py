@@ -40,7 +40,7 @@ class ImportProject(DatasetParameters, JobParameters):
     )
     particles: Annotated[tuple[str, ...], _Files] = Field(
         (),
-        description="Particles: Dynamo tables, STAR files, text with x y z and perhaps three angles; in tilt series of --i or --t, too.",
+        description="Particles: tables of Dynamo or STOPGAP, STAR, text with x y z and perhaps three angles; in series of --i or --t, too.",
     )
     angpix: Annotated[PositiveFloat | None, _Known] = Field(None, description="Pixel size (Å) of the tilt images.")
     alignment_angpix: Annotated[PositiveFloat | None, _Known] = Field(
