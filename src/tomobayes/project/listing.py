@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -96,15 +97,27 @@ def _found(project: Path) -> Iterator[str]:
 
 def _job(project: Path, name: str, row: Mapping[str, str] | None) -> Job:
     folder = project / name
-    record = None
-    if (folder / RECORD_NAME).is_file():
-        try:
-            record = read_record(folder)
-        except BadInput:
-            record = None
+    record, _ = _recorded(folder, name)
     alias = "" if row is None or row["rlnPipeLineProcessAlias"] == "None" else row["rlnPipeLineProcessAlias"]
     kind = "" if row is None else row["rlnPipeLineProcessTypeLabel"]
     return Job(name, folder, alias, kind, record, _status(folder, row, record is not None))
+
+
+def _recorded(folder: Path, name: str) -> tuple[Record | None, tuple[str, ...]]:
+    """What was asked of a job, and the paths among that; read again only where the record has changed."""
+    try:
+        return _read(folder, name, (folder / RECORD_NAME).stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None, ()
+
+
+@lru_cache(maxsize=5000)
+def _read(folder: Path, name: str, modified: int) -> tuple[Record | None, tuple[str, ...]]:
+    try:
+        record = read_record(folder)
+    except BadInput:
+        return None, ()
+    return record, tuple(_given(name, record))
 
 
 _TOLD = {
@@ -140,7 +153,7 @@ def _tied(project: Path, jobs: Mapping[str, Job], pipeline: Pipeline) -> tuple[J
     tied = []
     for name, job in jobs.items():
         outputs = made[name] or _left(project, job)
-        givers = (_giver(path, jobs) for path in [*read[name], *_given(job)])
+        givers = (_giver(path, jobs) for path in [*read[name], *_recorded(job.folder, name)[1]])
         inputs = dict.fromkeys(giver for giver in givers if giver is not None and giver != name)
         tied.append(replace(job, inputs=tuple(inputs), outputs=tuple(outputs)))
     return tuple(tied)
@@ -153,13 +166,11 @@ def _giver(path: str, jobs: Mapping[str, Job]) -> str | None:
     return next((name for name in names if name in jobs), None)
 
 
-def _given(job: Job) -> Iterator[str]:
+def _given(name: str, record: Record) -> Iterator[str]:
     """Paths inside the project among a job's parameters, as seen from the project's folder."""
-    if job.record is None:
-        return
-    directory, root = Path(job.record.directory), _root_then(job.name, job.record)
-    for value in _words(job.record.parameters.values()):
-        path = Path(os.path.normpath(directory / value))
+    root = _root_then(name, record)
+    for value in _words(record.parameters.values()):
+        path = Path(os.path.normpath(Path(record.directory) / value))
         if path.is_relative_to(root):
             yield str(path.relative_to(root))
 

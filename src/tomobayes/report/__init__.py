@@ -26,6 +26,7 @@ from tomobayes.report.figures import (
     histogram_chart,
     images_of,
     iteration_chart,
+    projections_of,
     slices_of,
 )
 from tomobayes.report.graph import Box, draw_graph
@@ -66,6 +67,7 @@ __all__ = [
     "image_name",
     "images_of",
     "iteration_chart",
+    "projections_of",
     "read_report",
     "render",
     "slices_of",

@@ -19,6 +19,7 @@ __all__ = [
     "histogram_chart",
     "images_of",
     "iteration_chart",
+    "projections_of",
     "slices_of",
 ]
 
@@ -48,9 +49,17 @@ def fsc_chart(
 def slices_of(map_: Map, title: str, name: str, caption: str = "") -> Slices:
     """The three central slices of a map, on one grey scale from its 0.5 to its 99.8 percentile there."""
     centre = map_.box // 2
-    planes = {"xy": map_.data[centre], "xz": map_.data[:, centre], "yz": map_.data[:, :, centre]}
-    low, high = np.nanpercentile(np.stack(list(planes.values())), [0.5, 99.8])
-    images = {label: to_grey(plane, float(low), float(high)) for label, plane in planes.items()}
+    return _on_one_scale(map_, (map_.data[centre], map_.data[:, centre], map_.data[:, :, centre]), title, name, caption)
+
+
+def projections_of(map_: Map, title: str, name: str, caption: str = "") -> Slices:
+    """The sums of a map along its three axes, on one grey scale."""
+    return _on_one_scale(map_, tuple(map_.data.sum(axis) for axis in range(3)), title, name, caption)
+
+
+def _on_one_scale(map_: Map, planes: Sequence[NDArray[np.float32]], title: str, name: str, caption: str) -> Slices:
+    low, high = np.nanpercentile(np.stack(planes), [0.5, 99.8])
+    images = {label: to_grey(plane, float(low), float(high)) for label, plane in zip(("xy", "xz", "yz"), planes, strict=True)}
     return Slices(title, name, images, map_.pixel_size_angstrom, caption)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,8 +24,9 @@ from tomobayes.jobs.parameters import JobParameters
 from tomobayes.project import Job, Status, checkpoints, holder, list_jobs, request_abort, throw_away
 from tomobayes.report import drawn_sections
 from tomobayes.web.cards import image_address, report_of, running_of
-from tomobayes.web.desk import at, job_of, page, the_desk, unchanged
+from tomobayes.web.desk import at, integer, job_of, page, the_desk, unchanged
 from tomobayes.web.inputs import FOLLOWERS
+from tomobayes.web.iterations import iterations_of, sections_of
 from tomobayes.web.parameters_of import PARAMETERS_OF
 
 __all__ = ["ROUTES", "TABS", "Tab"]
@@ -42,7 +44,7 @@ class Tab:
     ----------
     key, label : in addresses, and as one reads it
     template : what draws it
-    content : what the template is given
+    content : what the template is given, of a job and of what the address asks for
     shown : which jobs have it
     marks : files whose change makes it stale
     """
@@ -50,24 +52,35 @@ class Tab:
     key: str
     label: str
     template: str
-    content: Callable[[Job], Mapping[str, Any]]
+    content: Callable[[Job, Request], Mapping[str, Any]]
     shown: Callable[[Job], bool] = lambda job: True
     marks: tuple[str, ...] = ()
 
 
-def results(job: Job) -> Mapping[str, Any]:
+def results(job: Job, request: Request) -> Mapping[str, Any]:
     """The job's report as it stands."""
     report = report_of(job)
     sections = () if report is None else drawn_sections(report.sections, image_address(job))
     return {"report": report, "sections": sections}
 
 
-def log(job: Job) -> Mapping[str, Any]:
+def iterations(job: Job, request: Request) -> Mapping[str, Any]:
+    """What changed from iteration to iteration, and the maps of one of them: by default the last whose maps are there."""
+    every = iterations_of(job.folder)
+    with_maps = [one for one in every if one.maps]
+    number = integer(request, "iteration", 0, 100_000, with_maps[-1].number if with_maps else every[-1].number if every else 0)
+    shown = next((one for one in every if one.number == number), None)
+    if shown is None:
+        raise HTTPException(404, "There is no such iteration.")
+    return {"numbers": [one.number for one in with_maps], "number": number, "sections": drawn_sections(sections_of(every, shown))}
+
+
+def log(job: Job, request: Request) -> Mapping[str, Any]:
     """The end of what the job said."""
     return {"logs": [(name, _tail(job.folder / name)) for name in LOG_NAMES if (job.folder / name).is_file()]}
 
 
-def settings(job: Job) -> Mapping[str, Any]:
+def settings(job: Job, request: Request) -> Mapping[str, Any]:
     """What was asked of the job, with what each option means."""
     if job.record is None:
         note = job.folder / "note.txt"
@@ -81,7 +94,7 @@ def settings(job: Job) -> Mapping[str, Any]:
     return {"rows": rows, "note": ""}
 
 
-def files(job: Job) -> Mapping[str, Any]:
+def files(job: Job, request: Request) -> Mapping[str, Any]:
     """What the job left, those first that other jobs may take."""
     kinds = {Path(node.name).name: node.kind for node in job.outputs}
     found = [(entry.name, entry.stat()) for entry in os.scandir(job.folder) if entry.is_file() and not entry.name.startswith(".")]
@@ -92,6 +105,7 @@ def files(job: Job) -> Mapping[str, Any]:
 
 TABS = (
     Tab("results", "Results", "results.html", results, marks=("report.json",)),
+    Tab("iterations", "Iterations", "iterations.html", iterations, lambda job: bool(iterations_of(job.folder)), (".",)),
     Tab("log", "Log", "log.html", log, marks=LOG_NAMES),
     Tab("settings", "Settings", "settings.html", settings),
     Tab("files", "Files", "files.html", files, marks=(".",)),
@@ -148,7 +162,8 @@ def _view(request: Request, job: Job, drawn: bool = True) -> dict[str, Any]:
     tab = next((tab for tab in tabs if tab.key == key), None)
     if tab is None:
         raise HTTPException(404, "There is no such view.")
-    view: dict[str, Any] = {"job": job, "tabs": tabs, "tab": tab, "seen": _seen(job, tab)}
+    kept = urlencode([pair for pair in request.query_params.multi_items() if pair[0] not in ("seen", "tab")])
+    view: dict[str, Any] = {"job": job, "tabs": tabs, "tab": tab, "seen": _seen(job, tab), "kept": f"&{kept}" if kept else ""}
     if not drawn:
         return view
     used = [other for other in list_jobs(the_desk(request).project) if job.name in other.inputs]
@@ -162,7 +177,7 @@ def _view(request: Request, job: Job, drawn: bool = True) -> dict[str, Any]:
         "can_continue": continuable and (job.status is not Status.SUCCEEDED or _goes_back(parameters, job)),
         "can_clone": parameters is not None,
         "has_checkpoints": bool(checkpoints(job.folder)),
-        **tab.content(job),
+        **tab.content(job, request),
     }
 
 
