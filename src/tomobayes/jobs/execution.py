@@ -15,7 +15,7 @@ from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.handles import Images, Shelf, digest
 from tomobayes.jobs.log import Log
 from tomobayes.jobs.memory import Crew, MemoryPlan
-from tomobayes.jobs.parameters import Classify, Reconstruct, Refine
+from tomobayes.jobs.parameters import Classify, InitialModel, Reconstruct, Refine
 from tomobayes.model import BadInput, Problem
 
 __all__ = ["Execution", "crew_of", "execution"]
@@ -34,7 +34,7 @@ class Execution:
         self.executor.done = lambda part: step(len(part.particles))
 
 
-def crew_of(parameters: Reconstruct | Refine | Classify) -> Crew:
+def crew_of(parameters: Reconstruct | Refine | Classify | InitialModel) -> Crew:
     """Who will do the work. Workers of this machine share its cores unless told otherwise, those of a cluster have one each."""
     if parameters.scheduler is not None:
         return Crew(parameters.j or 1, 1, elsewhere=True)
@@ -45,7 +45,7 @@ def crew_of(parameters: Reconstruct | Refine | Classify) -> Crew:
 
 @contextmanager
 def execution(
-    parameters: Reconstruct | Refine | Classify, experiment: Experiment, plan: MemoryPlan, folder: Path, log: Log
+    parameters: Reconstruct | Refine | Classify | InitialModel, experiment: Experiment, plan: MemoryPlan, folder: Path, log: Log
 ) -> Iterator[Execution]:
     """Everything ready to run tasks; workers end when the block does.
 

@@ -12,18 +12,38 @@ from typing import Any
 
 from tomobayes.compute.workers import Handle
 from tomobayes.formats.relion import read_dataset
+from tomobayes.fourier.volume import Sums
 from tomobayes.imaging.gathering import Gatherer, Portion, Source
 from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.abinitio.state import AbInitioRecord, AbInitioSettings, AbInitioState, Kept
 from tomobayes.inference.classification.state import ClassMaps, ClassRecord, ClassSettings, ClassStart, ClassState
 from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.refinement import Record, Settings, State
+from tomobayes.maps.axes import Axes
 from tomobayes.maps.fsc import FscCurves
 from tomobayes.model import Dataset, Particles
 from tomobayes.project import load_state, save_state
 
 __all__ = ["STATE_CLASSES", "Images", "Shelf", "digest"]
 
-STATE_CLASSES = (State, Record, FscCurves, PoseEstimates, Settings, ClassState, ClassStart, ClassMaps, ClassRecord, ClassSettings)
+STATE_CLASSES = (
+    State,
+    Record,
+    FscCurves,
+    PoseEstimates,
+    Settings,
+    ClassState,
+    ClassStart,
+    ClassMaps,
+    ClassRecord,
+    ClassSettings,
+    AbInitioState,
+    AbInitioRecord,
+    AbInitioSettings,
+    Kept,
+    Axes,
+    Sums,
+)
 SHARED = "shared"
 
 
@@ -150,7 +170,7 @@ class Shelf:
         self._count += 1
         path = save_state(self._folder / f"{SHARED}_{self._count}.npz", value)
         handle = _Kept(path, digest([path]))
-        if isinstance(value, (Settings, ClassSettings)):  # everything else is new each time
+        if isinstance(value, (Settings, ClassSettings, AbInitioSettings)):  # everything else is new each time
             self._known.append((value, handle))
         return handle
 

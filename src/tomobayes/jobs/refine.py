@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from tomobayes.compute.threads import use_threads
@@ -15,7 +14,7 @@ from tomobayes.imaging.gathering import folds_for, portions
 from tomobayes.inference.refinement import Settings, State, initial_state, refine, resumed
 from tomobayes.jobs.describe import unoriented
 from tomobayes.jobs.execution import Execution, crew_of, execution
-from tomobayes.jobs.experiment import Experiment, load_experiment, relaxed_group, symmetry_group, with_halves
+from tomobayes.jobs.experiment import Experiment, load_experiment, prior_problems, relaxed_group, symmetry_group, with_halves
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.handles import STATE_CLASSES
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
@@ -110,19 +109,12 @@ def _prepare(parameters: Refine, context: Context) -> _Task:
 
 def _check_poses(parameters: Refine, experiment: Experiment) -> None:
     """Priors, and the references that are to come from poses, need what the particle file says."""
-    file, particles = experiment.members.particles, experiment.dataset.particles
+    file = experiment.members.particles
     problems = []
     if parameters.likelihood == "relion4" and experiment.source.engine != "subtomograms":
         what = f"relion4 is a likelihood of pseudo-subtomograms, and the images are {experiment.source.engine}"
         problems.append(Problem(None, "--likelihood", what, remedy="leave it out, or extract pseudo-subtomograms"))
-    for option, width, column, prior in (
-        ("--sigma-tilt", parameters.sigma_tilt, "rlnAngleTiltPrior", particles.tilt_prior_degrees),
-        ("--sigma-psi", parameters.sigma_psi, "rlnAnglePsiPrior", particles.psi_prior_degrees),
-        ("--sigma-rot", parameters.sigma_rot, "rlnAngleRotPrior", particles.rot_prior_degrees),
-    ):
-        if width is not None and bool(np.isnan(prior).all()):
-            what = f"{option} needs the column {column}"
-            problems.append(Problem(file, "table data_particles", what, remedy=f"add the column, or leave out {option}"))
+    problems += prior_problems(parameters, experiment)
     if unoriented(experiment.dataset):
         if parameters.references is None:
             what = "the particles have no angles, so no reference can be made from their poses"
