@@ -91,6 +91,8 @@ def test_warps_alignments_are_imods(shared, claims):
     claims.measured(
         "shifts of 41 tilts, largest difference to Warp's C# (Å)", apart, at_most=1e-3, null=float(np.abs(warp.axis_offset_angstrom).max())
     )
+    turned = tilt_rotations(replace(warp, angle_degrees=-warp.angle_degrees))
+    claims.measured("rotations, with Warp's tilts turned round, largest difference (rad)", _angle(geometry.rotation, turned), at_most=1e-4)
     claims.measured(
         "tilt axis, difference to Warp's C# (rad)", np.radians(abs(imod.axis_degrees - warp.axis_angle_degrees[0])), at_most=1e-4
     )

@@ -100,24 +100,22 @@ def test_every_grid_and_trajectory_moves_our_particles_as_warps(project: tuple[P
         assert 0 < found.remainders[i].rotation_degrees[0] < 1
 
 
-def test_the_ctf_is_the_same_function_of_the_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_ctf_is_the_same_function_of_the_image(tmp_path: Path, inverted: bool) -> None:
     """Warp's CTF at k, anisotropic magnification and all, is ours at M·k; the defocus follows the height, turned round where inverted."""
-    for inverted in (False, True):
-        series = replace(
-            refined_series("TS_1", 3, inverted=inverted), cubic={}, linear={}, ctf={"Voltage": "300", "Cs": "2.7", "Amplitude": "0.1"}
-        )
-        grids = refined_series("TS_1", 3).cubic
-        series = replace(series, cubic={tag: grids[tag] for tag in grids if tag.startswith("GridCTF")})
-        found = read_warp(
-            write_project(tmp_path / str(inverted), [series]), tmp_path / str(inverted) / "ribosome_particles.star", sizes=SIZES
-        )
-        rows = np.arange(len(found.dataset.particles))
-        frequency = torch.tensor([[0.03, 0.01], [-0.02, 0.05], [0.0, 0.08]], dtype=torch.float64)
-        defocus = places_in_tilts(series, found.dataset.particles.position_angstrom + np.array(VOLUME) / 2, VOLUME, IMAGE).defocus_angstrom
-        dataset = replace(found.dataset, tilt_series=tuple(replace(one, dose=0 * one.dose) for one in found.dataset.tilt_series))
-        for tilt in range(series.n_tilts):
-            theirs = warps_ctf(series, tilt, defocus[:, tilt], frequency.numpy())
-            assert np.abs(transfer(views_of(dataset, rows), tilt, frequency).numpy() - theirs).max() < 0.01
+    made = refined_series("TS_1", 3, inverted=inverted)
+    ctf = {"Voltage": "300", "Cs": "2.7", "Amplitude": "0.1"}
+    grids = {tag: grid for tag, grid in made.cubic.items() if tag.startswith("GridCTF")}
+    series = replace(made, cubic=grids, linear={}, ctf=ctf, magnification=((1.1, 0.004), (0.003, 1.102)))
+    folder = write_project(tmp_path, [series])
+    found = read_warp(folder, tmp_path / "ribosome_particles.star", sizes=SIZES).dataset
+    frequency = torch.tensor([[0.03, 0.01], [-0.02, 0.05], [0.0, 0.08]], dtype=torch.float64)
+    defocus = places_in_tilts(series, found.particles.position_angstrom + np.array(VOLUME) / 2, VOLUME, IMAGE).defocus_angstrom
+    undosed = replace(found, tilt_series=tuple(replace(one, dose=0 * one.dose) for one in found.tilt_series))
+    views = views_of(undosed, np.arange(len(found.particles)))
+    for tilt in range(series.n_tilts):
+        theirs = warps_ctf(series, tilt, defocus[:, tilt], frequency.numpy())
+        assert np.abs(transfer(views, tilt, frequency).numpy() - theirs).max() < 2e-3
 
 
 def warps_ctf(series: WarpTiltSeries, tilt: int, defocus: np.ndarray, frequency: np.ndarray) -> np.ndarray:

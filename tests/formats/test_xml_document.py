@@ -38,7 +38,7 @@ def test_an_edit_changes_its_own_place_only() -> None:
     c = document.root.find("C")
     assert c is not None
     edited = document.edited(
-        [with_text(c, "3 < 4"), with_attribute(document, document.root, {"c": "2", "d": '"'}), inserted(document.root, "<D/>")]
+        [with_text(document, c, "3 < 4"), with_attribute(document, document.root, {"c": "2", "d": '"'}), inserted(document.root, "<D/>")]
     )
     expected = ODD.replace('c="1"', 'c="2" d=\'"\'').replace("<C >1\n2 </C>", "<C>3 &lt; 4</C>").replace("</A>", "<D/></A>")
     assert edited.data.decode() == expected

@@ -15,7 +15,7 @@ from tomobayes.formats.problems import shortened
 from tomobayes.formats.warp_frame import WarpFrame
 from tomobayes.formats.warp_geometry import as_optics, as_tilt_series, at_centre
 from tomobayes.formats.warp_particles import WarpParticles, along_trajectories
-from tomobayes.formats.warp_positions import MICROMETRE, dose_fractions, places_in_tilts, rotations_in_tilts
+from tomobayes.formats.warp_positions import MICROMETRE, dose_fractions, places_in_tilts, rotations_in_tilts, unmoved_in_tilts
 from tomobayes.formats.warp_tilt_series import WarpTiltSeries
 from tomobayes.geometry.projection import project
 from tomobayes.model import BadInput, Columns, Dataset, Optics, Particles, Problem, TiltSeries
@@ -124,14 +124,18 @@ def _place(series: WarpTiltSeries, frame: WarpFrame, own: TiltSeries, points: Fl
     used = series.is_used
     size = frame.image_size or (2, 2)
     image = frame.image_angstrom or (size[0] * frame.pixel_size_angstrom, size[1] * frame.pixel_size_angstrom)
-    places = places_in_tilts(series, points, frame.volume_angstrom, image)
+    sizes = (frame.volume_angstrom, image)
+    if own.deformation is not None:  # which does what the movement grids do
+        centred, target, defocus = unmoved_in_tilts(series, points, *sizes)
+    else:
+        places = places_in_tilts(series, points, *sizes)
+        centred, target, defocus = places.centred_angstrom, places.image_angstrom, places.defocus_angstrom
     centre = points[:, used].mean(1) - np.array(frame.volume_angstrom) / 2
     rotation = turned if turned.ndim == 3 else _mean_rotation(turned[:, used])
-    moved = places.centred_angstrom[:, used] - centre[:, None]
+    moved = centred[:, used] - centre[:, None]
     ours = frame.pixel_size_angstrom * _projected(own, centre[:, None] + moved, size)
-    target = (places.unmoved_angstrom if own.deformation is not None else places.image_angstrom)[:, used]
-    motion = moved + np.einsum("fji,pfj->pfi", own.rotation[:, :2], target - ours)
-    remainder = _remainder(series, frame, own, points, turned, (centre, rotation), places.defocus_angstrom)
+    motion = moved + np.einsum("fji,pfj->pfi", own.rotation[:, :2], target[:, used] - ours)
+    remainder = _remainder(series, frame, own, points, turned, (centre, rotation), defocus)
     return _Placed(centre, rotation, motion, remainder)
 
 

@@ -77,6 +77,8 @@ def read_warp_particles(path: Path | str, coordinate_pixel_size_angstrom: float 
         remedy = "give a table with wrpCoordinateX1 … (M) or rlnCoordinateX … (WarpTools, RELION)"
         raise BadInput(Problem(path, "", "has no table of particles", remedy=remedy))
     reader = TableReader(path, table)
+    if len(reader) == 0:
+        reader.report("", "has no particles", "give a file with particles")
     particles = _from_m(reader) if "wrpCoordinateX1" in reader else _from_relion(reader, tables, coordinate_pixel_size_angstrom)
     if reader.problems:
         raise BadInput(reader.problems)
@@ -136,7 +138,7 @@ def _samples(reader: TableReader, stem: str, parts: str | tuple[str, ...]) -> Fl
     labels = [f"{stem}{part}{i}" for i in range(1, max(count, 1) + 1) for part in parts]
     if not reader.require(dict.fromkeys(labels, "M writes one column per sample, numbered from 1")):
         return np.zeros((len(reader), 1, 3))
-    return reader.triple(labels, (0.0,) * len(labels)).reshape(len(reader), -1, 3)
+    return reader.triple(labels, (0.0,) * len(labels)).reshape(len(reader), len(labels) // 3, 3)
 
 
 def _from_relion(reader: TableReader, tables: Mapping[str, Table], asked: float | None) -> WarpParticles:

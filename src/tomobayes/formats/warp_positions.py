@@ -28,6 +28,7 @@ __all__ = [
     "rotations_in_tilts",
     "stage_corrections",
     "tilt_rotations",
+    "unmoved_in_tilts",
 ]
 
 Float = NDArray[np.float64]
@@ -90,19 +91,25 @@ def places_in_tilts(
     points_angstrom : (P, 3), or (P, F, 3) of particles with trajectories, from the corner of the volume
     volume_angstrom, image_angstrom : edges of volume and images
     """
+    centred, unmoved, defocus = unmoved_in_tilts(series, points_angstrom, volume_angstrom, image_angstrom)
+    return Places(centred, unmoved, unmoved - _movement(series, unmoved / np.array(image_angstrom)), defocus)
+
+
+def unmoved_in_tilts(
+    series: WarpTiltSeries, points_angstrom: Float, volume_angstrom: tuple[float, float, float], image_angstrom: tuple[float, float]
+) -> tuple[Float, Float, Float]:
+    """As `places_in_tilts`, without what the movement grids do: centred_angstrom, unmoved_angstrom and defocus_angstrom."""
     points = points_angstrom if points_angstrom.ndim == 3 else points_angstrom[:, None].repeat(series.n_tilts, 1)
     volume, image = np.array(volume_angstrom), np.array(image_angstrom)
     centred = points - volume / 2
-    if series.linear:
+    if any(grid.values.any() for grid in series.linear.values()):
         centred = centred + _volume_warp(series, points / volume)
     projected = np.einsum("fij,pfj->pfi", tilt_rotations(series), centred)
     unmoved = projected[..., :2] + series.axis_offset_angstrom + image / 2
-    x, y = np.moveaxis(unmoved / image, -1, 0)
-    movement = np.stack([series.grid(f"GridMovement{axis}").at(x, y, series.n_tilts) for axis in "XY"], -1)
     across = points / volume
     defocus = MICROMETRE * series.grid("GridCTF").at(across[..., 0], across[..., 1], series.n_tilts)
     height = -projected[..., 2] if series.is_inverted else projected[..., 2]
-    return Places(centred, unmoved, unmoved - movement, defocus + height)
+    return centred, unmoved, defocus + height
 
 
 def rotations_in_tilts(
@@ -121,6 +128,12 @@ def rotations_in_tilts(
     if rotation is None:
         return turned
     return np.asarray(turned @ (rotation if rotation.ndim == 4 else rotation[:, None]))
+
+
+def _movement(series: WarpTiltSeries, fraction: Float) -> Float:
+    """(P, F, 2) Å at places (P, F, 2) as fractions of the image."""
+    x, y = np.moveaxis(fraction, -1, 0)
+    return np.stack([series.grid(f"GridMovement{axis}").at(x, y, series.n_tilts) for axis in "XY"], -1)
 
 
 def _volume_warp(series: WarpTiltSeries, fraction: Float) -> Float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +87,7 @@ def _series(
             if not one.is_used.any():
                 raise BadInput(Problem(path, "element UseTilt", "uses none of its tilts", remedy="select some, or leave the series out"))
             frames.append(frame_of(one, path, project, sizes, root))
-            series.append(one)
+            series.append(replace(one, document=None))  # thousands of them would fill the memory
     for name, count in Counter(path.stem for path in project.series).items():
         if count > 1:
             what = f"{count} tilt series are called {name}"

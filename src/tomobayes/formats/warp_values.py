@@ -90,9 +90,8 @@ class SeriesReader:
             self.report(f"element {tag}", f"is a grid of {' x '.join(str(one) for one in shape)} nodes")
             return None
         nodes = element.children
-        places = [[parse_number(node.attributes.get(axis, "")) for axis in axes] for node in nodes]
-        values = np.array([parse_number(node.attributes.get("Value", "")) for node in nodes])
-        index = np.array(places).reshape(len(nodes), len(axes))
+        index = _all_numbers([node.attributes.get(axis, "") for node in nodes for axis in axes]).reshape(len(nodes), len(axes))
+        values = _all_numbers([node.attributes.get("Value", "") for node in nodes])
         inside = len(nodes) > 0 and bool(((index >= 0) & (index < np.array(shape)) & (index == np.round(index))).all())
         if not inside or len(np.unique(index, axis=0)) != np.prod(shape) or len(nodes) != np.prod(shape) or not np.isfinite(values).all():
             self.report(f"element {tag}", f"does not have one number for each of its {' x '.join(str(one) for one in shape)} nodes")
@@ -121,6 +120,15 @@ def parse_number(cell: str) -> float:
     except ValueError:
         return float("nan")
     return value if np.isfinite(value) else float("nan")
+
+
+def _all_numbers(cells: list[str]) -> Float:
+    """(n,) numbers, all at once where they are written plainly."""
+    try:
+        values = np.array(cells, dtype=np.float64) if cells else np.zeros(0)
+    except ValueError:
+        values = np.array([parse_number(cell) for cell in cells])
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def parse_numbers(parts: list[str], count: int) -> tuple[float, ...] | None:

@@ -76,7 +76,7 @@ def _vector_edits(document: XmlDocument, before: WarpTiltSeries, series: WarpTil
         element = document.root.find(tag)
         text = "\n".join(_text(value) for value in values.tolist())
         if element is not None:
-            yield with_text(element, text)
+            yield with_text(document, element, text)
         else:
             new.append(f"<{tag}>{escape(text)}</{tag}>")
 
@@ -111,7 +111,7 @@ def _grid_edits(document: XmlDocument, before: WarpTiltSeries, series: WarpTiltS
         if element is None:
             new.append(_grid(tag, grid))
         else:
-            yield Edit(element.start, element.end, _grid(tag, grid))
+            yield Edit(*element.whole(document.data), _grid(tag, grid))
 
 
 def _same(first: CubicGrid | LinearGrid, second: CubicGrid | LinearGrid) -> bool:

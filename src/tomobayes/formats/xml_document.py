@@ -34,14 +34,12 @@ MAX_DEPTH = 100
 
 @dataclass
 class Element:
-    """One element and where it stands in the document's bytes: tag from ``start``, content ``inside`` to ``outside``, all to ``end``."""
+    """One element and where it stands in the document's bytes: its tag from ``start``, its closing tag (if it has one) from ``close``."""
 
     tag: str
     attributes: Mapping[str, str]
     start: int
-    inside: int
-    outside: int = 0
-    end: int = 0
+    close: int = 0
     text: str = ""
     children: list[Element] = field(default_factory=list)
 
@@ -56,6 +54,16 @@ class Element:
             element = waiting.pop()
             yield element
             waiting.extend(element.children[::-1])
+
+    def opening(self, data: bytes) -> tuple[int, int]:
+        """Where its opening (or only) tag stands."""
+        match = START_TAG.match(data, self.start)
+        assert match is not None, "expat takes no start tag that this does not match"
+        return match.span()
+
+    def whole(self, data: bytes) -> tuple[int, int]:
+        """Where all of it stands."""
+        return self.start, self.opening(data)[1] if self.close == self.start else data.index(b">", self.close) + 1
 
 
 @dataclass(frozen=True)
@@ -116,24 +124,25 @@ def document_from_text(text: str) -> XmlDocument:
     return XmlDocument(text.encode(), _parse(text.encode(), Path()), bom=codecs.BOM_UTF8)
 
 
-def with_text(element: Element, text: str) -> Edit:
+def with_text(document: XmlDocument, element: Element, text: str) -> Edit:
     """The edit that gives an element another text (and no children)."""
-    return Edit(element.start, element.end, f"{_opening(element.tag, element.attributes)}{escape(text)}</{element.tag}>")
+    return Edit(*element.whole(document.data), f"{_opening(element.tag, element.attributes)}{escape(text)}</{element.tag}>")
 
 
 def with_attribute(document: XmlDocument, element: Element, values: Mapping[str, str]) -> Edit:
     """The edit that changes attributes of an element, or adds them; the others stay as they are written."""
-    tag = document.data[element.start : element.inside].decode()
+    start, end = element.opening(document.data)
+    tag = document.data[start:end].decode()
     for name, value in values.items():
         known = re.search(rf"""(?<=\s){re.escape(name)}\s*=\s*("[^"]*"|'[^']*')""", tag)
         cut = known.span() if known else (len(tag) - (2 if tag.endswith("/>") else 1),) * 2
         tag = f"{tag[: cut[0]]}{'' if known else ' '}{name}={quoted(value)}{tag[cut[1] :]}"
-    return Edit(element.start, element.inside, tag)
+    return Edit(start, end, tag)
 
 
 def inserted(parent: Element, text: str) -> Edit:
-    """The edit that adds elements at the end of ``parent``."""
-    return Edit(parent.outside, parent.outside, text)
+    """The edit that adds elements at the end of ``parent``, which must have a closing tag."""
+    return Edit(parent.close, parent.close, text)
 
 
 def _opening(tag: str, attributes: Mapping[str, str]) -> str:
@@ -142,7 +151,7 @@ def _opening(tag: str, attributes: Mapping[str, str]) -> str:
 
 def _parse(data: bytes, path: Path) -> Element:
     """The tree, by one pass of expat without recursion."""
-    builder = _Builder(data)
+    builder = _Builder()
     try:
         builder.parser.Parse(data, True)
     except expat.ExpatError as error:
@@ -164,35 +173,28 @@ class _RefusedError(Exception):
 class _Builder:
     """Collects elements as expat meets them."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self) -> None:
         self.parser = expat.ParserCreate("utf-8")
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._open
         self.parser.EndElementHandler = self._close
         self.parser.CharacterDataHandler = self._characters
         self.parser.StartDoctypeDeclHandler = self._doctype
-        self._data = data
-        self._stack: list[Element] = [Element("", {}, 0, 0)]
+        self._stack: list[Element] = [Element("", {}, 0)]
 
     @property
     def root(self) -> Element:
         return self._stack[0].children[0]
 
     def _open(self, tag: str, attributes: dict[str, str]) -> None:
-        start = self.parser.CurrentByteIndex
-        match = START_TAG.match(self._data, start)
-        assert match is not None, "expat takes no start tag that this does not match"
-        element = Element(tag, attributes, start, match.end())
+        element = Element(tag, attributes, self.parser.CurrentByteIndex)
         self._stack[-1].children.append(element)
         self._stack.append(element)
         if len(self._stack) > MAX_DEPTH:
             raise _RefusedError(f"elements are nested more than {MAX_DEPTH} deep")
 
     def _close(self, tag: str) -> None:
-        element, index = self._stack.pop(), self.parser.CurrentByteIndex
-        is_empty_tag = self._data[element.inside - 2 : element.inside] == b"/>"
-        element.outside = element.inside if is_empty_tag else index
-        element.end = element.inside if is_empty_tag else self._data.index(b">", index) + 1
+        self._stack.pop().close = self.parser.CurrentByteIndex
 
     def _characters(self, text: str) -> None:
         if not self._stack[-1].children:
