@@ -12,7 +12,7 @@ from small_experiment import BOX, OPTICS, PIXEL, Recorded, particles, phantom, p
 from tomobayes.imaging.crops import Crop
 from tomobayes.imaging.observation import Statistics, from_tilt_images
 from tomobayes.imaging.subtomograms import modulated_images, plain_stack
-from tomobayes.imaging.subtraction import subtracted_signal
+from tomobayes.imaging.subtraction import signal_sums, subtracted_signal
 from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset, Map, Subtraction
 
@@ -111,3 +111,10 @@ def test_extracted_images_have_the_signal_gone(odd):
     whole = experiment(WHOLE, odd_zernike=odd)
     for three in zip(images(subtracting(whole, REST)), images(experiment(PART, odd_zernike=odd)), images(whole), strict=True):
         assert left_over(*three) < 0.01
+
+
+def test_sums_tell_how_strongly_maps_stand_in_the_images():
+    """Maps of half the density are worth twice themselves, in every shell that has signal."""
+    faint = Map(0.5 * REST.data, PIXEL)
+    found, expected = signal_sums(subtracting(experiment(REST), faint), np.arange(4), CROP)
+    np.testing.assert_allclose(found[1:RADIUS] / expected[1:RADIUS], 2, atol=0.03)

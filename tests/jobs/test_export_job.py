@@ -32,6 +32,7 @@ def findings(folder: str) -> str:
     [
         ("relion5", ["optimisation_set.star", "particles.star", "tomograms.star"]),
         ("relion4", ["optimisation_set.star", "particles.star", "tomograms.star"]),
+        ("warp", ["warp_tiltseries.settings", "warp_tiltseries/TS_01.xml", "tomostar/TS_01.tomostar", "particles.star"]),
         ("dynamo", ["particles.tbl", "particles.doc", "particles.vll"]),
         ("stopgap", ["motivelist.star", "wedgelist.star", "tomograms.txt"]),
         ("artiax", ["TS_01.star", "TS_02.star"]),
@@ -42,7 +43,7 @@ def findings(folder: str) -> str:
 def test_every_dialect_is_written(to, files, tiny):
     assert main([*TRUE, "--to", to, "--o", "out"]) == 0
     assert all((Path("out") / name).stat().st_size for name in files)
-    lossless = to in ("relion5", "relion4")
+    lossless = to in ("relion5", "relion4", "warp")
     assert ("Nothing that is known" in findings("out")) == lossless
 
 

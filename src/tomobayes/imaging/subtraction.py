@@ -14,11 +14,19 @@ from torch import Tensor
 
 from tomobayes.fourier.slices import extract_slices
 from tomobayes.fourier.volume import FourierVolume, from_map
-from tomobayes.imaging.crops import Crop, half_plane_frequency
-from tomobayes.imaging.views import Views, coarsest_pixel, slice_rotation, specimen_frequency, transfer_by_particle, views_of
+from tomobayes.imaging.crops import Crop, crop_boxes, half_plane_frequency, transform_boxes
+from tomobayes.imaging.views import (
+    Views,
+    coarsest_pixel,
+    odd_phase_factor,
+    slice_rotation,
+    specimen_frequency,
+    transfer_by_particle,
+    views_of,
+)
 from tomobayes.model import Dataset, Subtraction
 
-__all__ = ["SubtractedSignal", "subtracted_signal"]
+__all__ = ["SubtractedSignal", "signal_sums", "subtracted_signal"]
 
 SubtractedSignal = Callable[[int, Tensor], Tensor]
 """(particle, tilts (V,)) -> the transforms of its large boxes, (V, large, large//2+1), as they would be of the subtracted maps alone."""
@@ -61,6 +69,33 @@ def subtracted_signal(dataset: Dataset, particles: NDArray[np.int64], views: Vie
         return image.reshape(len(tilts), crop.large, -1)
 
     return signal
+
+
+def signal_sums(dataset: Dataset, particles: NDArray[np.int64], crop: Crop) -> NDArray[np.float64]:
+    """Σ Re(conj(X)·S) and Σ|S|² per shell of the map, (2, R+1), of images X and what they would be of the subtracted maps alone, S.
+
+    Their ratio is the factor that makes the maps predict these images best, shell by shell.
+
+    Parameters
+    ----------
+    particles : (P,) rows of one tilt series and optics group
+    """
+    assert dataset.subtraction is not None
+    images = dataset.tilt_series[int(dataset.particles.tilt_series[particles[0]])].images
+    views = views_of(dataset, particles, half_width_px=0.5 * crop.box * crop.binning)
+    signal = subtracted_signal(dataset, particles, views, crop)
+    assert images is not None and views.centre_px is not None and signal is not None
+    frequency = half_plane_frequency(crop.large, views.pixel_size_angstrom * crop.binning)
+    shell = (frequency.norm(dim=-1) * _edge_angstrom(dataset.subtraction)).round().long().flatten()
+    aberration = odd_phase_factor(views, frequency).conj() if views.optics.odd_zernike else torch.ones(())
+    sums = torch.zeros(2, int(shell.max()) + 1, dtype=torch.float64)
+    for row in range(len(particles)):
+        tilts = views.visible[row].nonzero()[:, 0]
+        boxes, position = crop_boxes([images.read(tilt) for tilt in tilts.tolist()], views.centre_px[row, tilts], crop.raw)
+        found, expected = transform_boxes(boxes, position, crop) * aberration, signal(row, tilts)
+        both = torch.stack([(found.conj() * expected).real.sum(0).flatten(), expected.abs().square().sum(0).flatten()])
+        sums.index_add_(1, shell, both.double())
+    return sums.numpy()
 
 
 def _views_then(dataset: Dataset, particles: NDArray[np.int64]) -> Views:

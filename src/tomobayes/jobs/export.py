@@ -18,6 +18,7 @@ from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset
 from tomobayes.formats.relion4_write import write_relion4
 from tomobayes.formats.stopgap import write_stopgap
 from tomobayes.formats.voxels import TomogramGrid
+from tomobayes.formats.warp import WarpExport, write_warp
 from tomobayes.jobs.describe import data_section
 from tomobayes.jobs.export_losses import losses
 from tomobayes.jobs.export_stacks import usable_for_stacks, write_stacks_and_stars
@@ -33,6 +34,7 @@ _LOSSLESS_POSES = {"relion5", "relion4"}
 _READ_BY = {
     "relion5": "RELION 5, as an optimisation set",
     "relion4": "RELION 4, as an optimisation set",
+    "warp": "WarpTools (settings, XML, tomostar; particles.star) and M (m_particles.star for a species)",
     "dynamo": "Dynamo: the table with its .doc (tomograms by number) or .vll (volume list)",
     "stopgap": "STOPGAP: motive list and wedge list; tomograms.txt says what the numbers stand for",
     "artiax": "ArtiaX: open a list as RELION STAR, and set its pixel size to the tomogram's voxel",
@@ -58,7 +60,7 @@ def run(parameters: Export, context: Context) -> Path:
         written, images = write_stacks_and_stars(folder, exported, usable, parameters, context.log)
         shown = {Path(one.image).stem: one.shown for one in images[:4]}
     else:
-        written = _written(folder, exported, dataset, members.others, parameters, placed)
+        written = _written(folder, exported, dataset, members.others, parameters, placed, context)
     context.output(*written)
     context.log.say(f"{usable.sum()} of {len(usable)} particles exported, for {_READ_BY[parameters.to]}")
     for sentence in lost:
@@ -70,7 +72,13 @@ def run(parameters: Export, context: Context) -> Path:
 
 
 def _written(
-    folder: Path, exported: Dataset, original: Dataset, others: Mapping[str, str], parameters: Export, placed: PlacedMap | None
+    folder: Path,
+    exported: Dataset,
+    original: Dataset,
+    others: Mapping[str, str],
+    parameters: Export,
+    placed: PlacedMap | None,
+    context: Context,
 ) -> list[Path]:
     """Write the files of one dialect that has no images; give those that other programs open.
 
@@ -80,6 +88,8 @@ def _written(
         return [write_dataset(folder, exported, members=OptimisationSet(others=others))]
     if parameters.to == "relion4":
         return [write_relion4(folder, exported)]
+    if parameters.to == "warp":
+        return _warp_files(write_warp(folder, original), context)
     grid = TomogramGrid.of(exported.tilt_series, parameters.tomogram_bin, block=parameters.tomogram_by == "imod")
     if parameters.to == "dynamo":
         return write_dynamo(folder / "particles.tbl", exported, grid)
@@ -92,6 +102,13 @@ def _written(
     path = folder / ("particles.tsv" if parameters.tsv else "particles.csv")
     write_pose_table(path, original, grid, "\t" if parameters.tsv else ",")
     return [path]
+
+
+def _warp_files(export: WarpExport, context: Context) -> list[Path]:
+    """What WarpTools and M open; what is told differently in their files is said."""
+    for note in export.notes:
+        context.log.say(note)
+    return [path for path in (export.settings, export.particles, export.m_particles) if path is not None]
 
 
 def _report(

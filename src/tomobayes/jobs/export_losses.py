@@ -19,6 +19,7 @@ _SERIES = frozenset({"alignment", "defocus", "dose"})
 _HELD: Mapping[Dialect, frozenset[str]] = {
     "relion5": frozenset({"subtraction", "motion", "deformation", "magnification", "aberrations", "damping", "halves", "priors"}) | _SERIES,
     "relion4": frozenset({"motion", "deformation", "magnification", "aberrations", "halves", "priors"}) | _SERIES,
+    "warp": frozenset({"motion", "deformation", "magnification", "aberrations", "damping", "halves"}) | _SERIES,
     "dynamo": frozenset(),
     "stopgap": frozenset({"halves", "defocus", "dose"}),
     "artiax": frozenset({"halves"}),

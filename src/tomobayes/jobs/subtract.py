@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomobayes.formats.mrc import read_map, write_map
-from tomobayes.formats.relion import OptimisationSet
+from tomobayes.formats.relion import OptimisationSet, find_members, read_dataset
 from tomobayes.formats.relion_subtraction import subtraction_columns, subtraction_names
-from tomobayes.jobs.curation import hand_on_particles, open_dataset
+from tomobayes.jobs.curation import hand_on_particles
 from tomobayes.jobs.describe import data_section
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.half_maps import find_half_maps, read_half_maps, read_mask
 from tomobayes.jobs.parameters import Subtract
+from tomobayes.jobs.subtraction_fit import fitted_factors
 from tomobayes.maps.filters import multiply_shells
-from tomobayes.maps.fsc import fsc, last_shell_above
 from tomobayes.maps.masks import centre_of_mass, sphere_mask
 from tomobayes.model import BadInput, Dataset, Map, Particles, Problem, Reference
 from tomobayes.report import Fact, Finding, Report, Section, slices_of
@@ -25,8 +25,6 @@ from tomobayes.report import Fact, Finding, Report, Section, slices_of
 __all__ = ["run"]
 
 Float32 = NDArray[np.float32]
-RESOLVED = 0.143
-"""FSC of the half-maps below which nothing is subtracted: there is more noise than signal in them."""
 _STORED = ("rlnImageName", "rlnCtfImage", "rlnTomoVisibleFrames")
 
 
@@ -41,7 +39,8 @@ class _Parts:
 
 def run(parameters: Subtract, context: Context) -> Path:
     """Write the maps that are subtracted, and particles and an optimisation set that say so."""
-    members, dataset = open_dataset(parameters)
+    members = find_members(*parameters.members)
+    dataset = read_dataset(*parameters.members, ignore_stored=True)
     if dataset.subtraction is not None:
         raise BadInput(Problem(parameters.i, "", "has signal subtracted already", remedy="begin with the set it was subtracted from"))
     paths = _references(parameters, members)
@@ -49,7 +48,9 @@ def run(parameters: Subtract, context: Context) -> Path:
     mask = read_mask(parameters.mask, halves[0], paths[0])
     if len(set(paths)) > 1:
         _check_halves(dataset.particles, members)
-    parts = _parts(halves, mask.data, parameters.particle_diameter)
+    solvent = _solvent(halves, parameters.particle_diameter)
+    factors = fitted_factors(dataset, halves, solvent, context.log)
+    parts = _parts(halves, factors, mask.data, solvent)
     folder = context.open([members.particles, members.tomograms, members.trajectories, *dict.fromkeys(paths), parameters.mask])
     files = _write_maps(folder, parts)
     centre_px = centre_of_mass(mask.data) if parameters.recentre else None
@@ -94,27 +95,22 @@ def _check_halves(particles: Particles, members: OptimisationSet) -> None:
         raise BadInput(Problem(members.particles, "column rlnRandomSubset", what, why, remedy))
 
 
-def _parts(halves: tuple[Map, Map], mask: Float32, diameter_angstrom: float | None) -> _Parts:
-    """Of half-maps, the rest is what is best told of it from images: the half-map times the FSC, shell by shell."""
+def _solvent(halves: tuple[Map, Map], diameter_angstrom: float | None) -> Float32:
+    """A soft sphere of the particle's diameter, or the largest there is."""
     box, pixel = halves[0].box, halves[0].pixel_size_angstrom
-    solvent = sphere_mask(box, min((diameter_angstrom or np.inf) / pixel, box - 10.0))
-    told = np.ones(box // 2 + 1) if halves[0] is halves[1] else _told(halves, solvent)
-    rest = tuple(multiply_shells(one.data, told) * (solvent * (1 - mask)).clip(0) for one in halves)
-    kept = tuple(one.data * mask for one in halves)
-    return _Parts((rest[0], rest[1]), (kept[0], kept[1]), pixel)
+    return sphere_mask(box, min((diameter_angstrom or np.inf) / pixel, box - 10.0))
 
 
-def _told(halves: tuple[Map, Map], solvent: Float32) -> NDArray[np.float64]:
-    """(n//2+1,) share of a half-map that is signal, up to where it is resolved: the filter that leaves the least behind."""
-    curve = fsc(halves[0].data * solvent, halves[1].data * solvent)
-    curve = np.where(np.arange(len(curve)) <= last_shell_above(curve, RESOLVED), curve.clip(0, 1), 0)
-    return np.asarray(curve, dtype=np.float64)
+def _parts(halves: tuple[Map, Map], factors: NDArray[np.float64], mask: Float32, solvent: Float32) -> _Parts:
+    first, second = ((multiply_shells(one.data, factors) * (solvent * (1 - mask)).clip(0)).astype(np.float32) for one in halves)
+    kept = ((one.data * mask).astype(np.float32) for one in halves)
+    return _Parts((first, second), (next(kept), next(kept)), halves[0].pixel_size_angstrom)
 
 
 def _write_maps(folder: Path, parts: _Parts) -> tuple[Path, Path]:
     for name, maps in (("subtracted", parts.rest), ("kept", parts.kept)):
         for half, data in enumerate(maps, start=1):
-            write_map(folder / f"{name}_half{half}.mrc", Map(data.astype(np.float32), parts.pixel_size_angstrom))
+            write_map(folder / f"{name}_half{half}.mrc", Map(data, parts.pixel_size_angstrom))
     return folder / "subtracted_half1.mrc", folder / "subtracted_half2.mrc"
 
 
@@ -157,7 +153,7 @@ def _report(left: Dataset, dataset: Dataset, parts: _Parts) -> Report:
         facts.append(Fact("Particles moved by", f"{moved:.1f} Å"))
     text = "The signal is predicted at the poses the particles had here and taken off their tilt images whenever this set is read."
     shown = [
-        slices_of(Map(maps[0].astype(np.float32), parts.pixel_size_angstrom), title, name)
+        slices_of(Map(maps[0], parts.pixel_size_angstrom), title, name)
         for title, name, maps in (("Subtracted, first half", "subtracted", parts.rest), ("Kept, first half", "kept", parts.kept))
     ]
     sections = [Section("Maps", shown), data_section(left)]

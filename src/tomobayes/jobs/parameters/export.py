@@ -12,7 +12,7 @@ from tomobayes.jobs.parameters.dataset import DatasetParameters
 
 __all__ = ["Dialect", "Export"]
 
-Dialect = Literal["relion5", "relion4", "dynamo", "stopgap", "artiax", "chimerax", "tomodrgn", "cryodrgn", "table"]
+Dialect = Literal["relion5", "relion4", "warp", "dynamo", "stopgap", "artiax", "chimerax", "tomodrgn", "cryodrgn", "table"]
 _STACKS = {"tomodrgn", "cryodrgn"}
 _BELONGS = {
     "flat": {"relion5", "relion4"},
