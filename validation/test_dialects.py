@@ -24,6 +24,7 @@ from tomobayes.formats.mrc import read_map
 from tomobayes.formats.poses import Poses, centred_position
 from tomobayes.formats.relion import read_dataset, write_dataset
 from tomobayes.formats.stopgap import read_stopgap
+from tomobayes.formats.warp import read_warp
 from tomobayes.maps.fsc import fsc
 from tomobayes.model import Dataset, Particles
 
@@ -31,6 +32,7 @@ BIN, TOMOGRAM_BIN, BOX = 2.0, 4.0, 48
 ARGUMENTS = {
     "relion5": [],
     "relion4": [],
+    "warp": [],
     "dynamo": ["--tomogram-bin", "4", "--tomogram-by", "imod"],
     "stopgap": ["--tomogram-bin", "4"],
     "artiax": ["--tomogram-bin", "4"],
@@ -54,6 +56,7 @@ def raw(shared, tmp_path_factory) -> tuple[Path, Dataset]:
         origin_angstrom=origin,
         rotation_subtomogram=frame,
         rotation_particle=np.swapaxes(frame, 1, 2) @ truth.particles.rotation,
+        half=1 + np.arange(len(truth.particles)) % 2,
     )
     dataset = truth.with_particles(particles)
     write_dataset(folder, dataset)
@@ -102,6 +105,19 @@ def reconstructed(dataset: Dataset, name: str) -> np.ndarray:
 
 def in_relion(folder: Path, _: Dataset) -> Dataset:
     return read_dataset(folder)
+
+
+def in_warp(folder: Path, dataset: Dataset) -> Dataset:
+    """Poses and geometry from M's files, on the images of the data set, which Warp would look for beside them."""
+    read = read_warp(folder / "warp_tiltseries.settings", folder / "m_particles.star").dataset
+    assert read.particles.name.tolist() == dataset.particles.name.tolist()
+    assert [series.name for series in read.tilt_series] == [series.name for series in dataset.tilt_series]
+    pairs = zip(read.tilt_series, dataset.tilt_series, strict=True)
+    series = tuple(
+        replace(one, images=own.images, image_size=own.image_size, columns=own.columns, globals_=own.globals_, optics_name=own.optics_name)
+        for one, own in pairs
+    )
+    return replace(moved(dataset, read.particles.centre_angstrom, read.particles.rotation), tilt_series=series)
 
 
 def in_dynamo(folder: Path, dataset: Dataset) -> Dataset:
@@ -172,6 +188,7 @@ def in_table(folder: Path, dataset: Dataset) -> Dataset:
 READERS: dict[str, Callable[[Path, Dataset], Dataset]] = {
     "relion5": in_relion,
     "relion4": in_relion,
+    "warp": in_warp,
     "dynamo": in_dynamo,
     "stopgap": in_stopgap,
     "artiax": in_artiax,
