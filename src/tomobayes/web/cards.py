@@ -11,6 +11,7 @@ from tomobayes.model import BadInput
 from tomobayes.project import Job, Status, read_progress
 from tomobayes.report import Chart, Fact, Report, Slices, draw_thumbnail, image_name, read_report
 from tomobayes.web.desk import at
+from tomobayes.web.relion_jobs import relion_report
 
 __all__ = ["Card", "Running", "card_of", "image_address", "report_of", "running_of"]
 
@@ -61,7 +62,9 @@ def running_of(job: Job) -> Running | None:
 
 
 def report_of(job: Job) -> Report | None:
-    """A job's report as it stands; None where there is none that could be shown."""
+    """A job's report as it stands, or what the files of RELION's tell; None where there is none that could be shown."""
+    if job.record is None:
+        return relion_report(job)
     path = job.folder / "report.json"
     try:
         return _report(job.folder, path.stat().st_mtime_ns)

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from tomobayes.jobs.log import duration
-from tomobayes.project import Job, find_job
+from tomobayes.project import Job, list_jobs
 from tomobayes.report import templates
 from tomobayes.web.access import Access
 
-__all__ = ["Desk", "at", "integer", "job_of", "page", "the_desk", "unchanged"]
+__all__ = ["Desk", "at", "integer", "job_of", "jobs_of", "page", "the_desk", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,18 @@ def unchanged() -> Response:
     return Response(status_code=204)
 
 
+def jobs_of(request: Request) -> tuple[Job, ...]:
+    """The jobs of the project, as they are during this request."""
+    if not hasattr(request.state, "jobs"):
+        request.state.jobs = list_jobs(the_desk(request).project)
+    jobs: tuple[Job, ...] = request.state.jobs
+    return jobs
+
+
 def job_of(request: Request) -> Job:
     """The job that a path names; anything else than a job of the project is not found."""
-    job = find_job(the_desk(request).project, request.path_params["name"].rstrip("/"))
+    name = request.path_params["name"].rstrip("/")
+    job = next((job for job in jobs_of(request) if job.name == name), None)
     if job is None:
         raise HTTPException(404, "This project has no such job.")
     return job

@@ -21,13 +21,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tomobayes.jobs.parameters import JobParameters
-from tomobayes.project import Job, Status, checkpoints, holder, list_jobs, request_abort, throw_away
-from tomobayes.report import drawn_sections
+from tomobayes.project import Job, Status, checkpoints, holder, request_abort, throw_away
+from tomobayes.report import Report, drawn_sections
 from tomobayes.web.cards import image_address, report_of, running_of
-from tomobayes.web.desk import at, integer, job_of, page, the_desk, unchanged
+from tomobayes.web.desk import at, integer, job_of, jobs_of, page, the_desk, unchanged
 from tomobayes.web.inputs import FOLLOWERS
 from tomobayes.web.iterations import iterations_of, sections_of
 from tomobayes.web.parameters_of import PARAMETERS_OF
+from tomobayes.web.relion_jobs import map_sections, relion_options
 
 __all__ = ["ROUTES", "TABS", "Tab"]
 
@@ -60,8 +61,12 @@ class Tab:
 def results(job: Job, request: Request) -> Mapping[str, Any]:
     """The job's report as it stands."""
     report = report_of(job)
-    sections = () if report is None else drawn_sections(report.sections, image_address(job))
-    return {"report": report, "sections": sections}
+    if job.record is None:
+        return {
+            "report": report or Report(job.type),
+            "sections": drawn_sections([*(report.sections if report else ()), *map_sections(job)]),
+        }
+    return {"report": report, "sections": () if report is None else drawn_sections(report.sections, image_address(job))}
 
 
 def iterations(job: Job, request: Request) -> Mapping[str, Any]:
@@ -83,15 +88,14 @@ def log(job: Job, request: Request) -> Mapping[str, Any]:
 def settings(job: Job, request: Request) -> Mapping[str, Any]:
     """What was asked of the job, with what each option means."""
     if job.record is None:
-        note = job.folder / "note.txt"
-        return {"rows": [], "note": note.read_text(errors="replace") if note.is_file() else ""}
+        return {"rows": relion_options(job)}
     parameters = PARAMETERS_OF.get(job.record.verb)
     fields = {} if parameters is None else parameters.model_fields
     rows = [
         (JobParameters.option(name), value, (fields[name].description or "") if name in fields else "")
         for name, value in job.record.parameters.items()
     ]
-    return {"rows": rows, "note": ""}
+    return {"rows": rows}
 
 
 def files(job: Job, request: Request) -> Mapping[str, Any]:
@@ -166,7 +170,7 @@ def _view(request: Request, job: Job, drawn: bool = True) -> dict[str, Any]:
     view: dict[str, Any] = {"job": job, "tabs": tabs, "tab": tab, "seen": _seen(job, tab), "kept": f"&{kept}" if kept else ""}
     if not drawn:
         return view
-    used = [other for other in list_jobs(the_desk(request).project) if job.name in other.inputs]
+    used = [other for other in jobs_of(request) if job.name in other.inputs]
     verb = "" if job.record is None else job.record.verb
     parameters = PARAMETERS_OF.get(verb)
     continuable = job.status not in (Status.RUNNING, Status.SCHEDULED) and parameters is not None
