@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from tomobayes.geometry.projection import is_visible, project
 from tomobayes.model import Dataset, Optics, Problem, TiltSeries
-from tomobayes.report.figures import tilt_angle_degrees
 
 __all__ = ["doubts", "rows_by_series"]
 
@@ -70,6 +69,13 @@ def _hands(dataset: Dataset) -> Iterator[Problem]:
         )
 
 
+def _tilted_alike(series: TiltSeries) -> bool:
+    """Whether two images have the same orientation: refined tilt angles alone may meet by chance."""
+    apart = series.rotation[:, None] - series.rotation
+    angle = np.degrees(np.sqrt((apart**2).sum((2, 3)) / 2))
+    return bool((angle[~np.eye(series.n_tilts, dtype=bool)] < SAME_ANGLE_DEGREES).any())
+
+
 def _tilts(series: Sequence[TiltSeries]) -> Iterator[Problem]:
     """Of each kind one warning, which names the tilt series it is about."""
     yield from _about(
@@ -95,7 +101,7 @@ def _tilts(series: Sequence[TiltSeries]) -> Iterator[Problem]:
         "nothing if it was meant (a hybrid scheme); else correct the doses",
     )
     yield from _about(
-        [one for one in series if (np.diff(np.sort(tilt_angle_degrees(one))) < SAME_ANGLE_DEGREES).any()],
+        [one for one in series if _tilted_alike(one)],
         "rlnTomoYTilt",
         "several images have the same tilt angle",
         "images taken twice are well, one image listed twice is not",
