@@ -22,6 +22,8 @@ GLOBAL_LABELS = {
     "rlnTomoSizeZ": "tomogram reconstruction writes the tomogram size",
 }
 """Columns that must be there, and who writes them."""
+OPTICS_LABELS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
+"""Columns that are kept as text, to be compared with the particles' optics groups, but must be numbers."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def global_rows(reader: TableReader) -> list[GlobalRow]:
     sizes = np.stack([reader.integers(f"rlnTomoSize{axis}") for axis in "XYZ"], axis=-1)
     optics_names = reader.table.columns.get("rlnOpticsGroupName", names)
     b_factors, slopes = reader.floats("rlnCtfBfactorPerElectronDose"), reader.floats("rlnTomoDefocusSlope", 1.0)
+    for label in OPTICS_LABELS:
+        reader.floats(label)
     n_frames = reader.integers("rlnTomoFrameCount") if "rlnTomoFrameCount" in reader else None
     stacks, stars = reader.text("rlnTomoTiltSeriesName"), reader.text("rlnTomoTiltSeriesStarFile")
     for label, faulty, expected in (

@@ -75,6 +75,8 @@ def load_tomograms(path: Path, root: Path | None, images: ImagePolicy, problems:
     reader = TableReader(path, tables["global"], problems)
     complete = reader.require(GLOBAL_LABELS)
     names = tuple(reader.text("rlnTomoName").tolist())
+    if not names:
+        reader.report("", "has no tomograms", "give the tomograms.star (or tilt_series.star) of a RELION job")
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         reader.report("column rlnTomoName", f"tomogram names occur twice: {', '.join(twice)}", "give every tomogram its own name")
@@ -111,7 +113,7 @@ def _tilt_table(row: GlobalRow, reader: TableReader, tables: dict[str, Table], f
         with collecting(reader.problems):
             tables = read_star(file)
         if not tables:
-            return None
+            return None  # told by the collected problems
     if row.name not in tables:
         what = f"has no table data_{row.name} for the tomogram {row.name}"
         reader.problems.append(Problem(file, "", what, remedy="name the table of each tilt series as rlnTomoName"))

@@ -54,12 +54,15 @@ def read_star(path: Path | str) -> dict[str, Table]:
     Raises
     ------
     BadInput
-        naming the line: ragged rows, duplicate columns or tables, values without a label
+        naming the line: ragged rows, duplicate columns or tables, values without a label; or that there is no table at all
     """
     path = Path(path)
     with _nothing_collected():
         tables = (Table(name, _columns(labels, rows), is_list) for name, labels, rows, is_list in scan_lines(_read_text(path), path))
-        return {table.name: table for table in tables}
+        found = {table.name: table for table in tables}
+    if not found:
+        raise BadInput(Problem(path, "", "holds no table", "tables of STAR files begin with a data_ line", "write the file again"))
+    return found
 
 
 def write_star(path: Path | str, tables: Iterable[Table]) -> None:

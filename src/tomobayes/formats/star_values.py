@@ -16,6 +16,8 @@ __all__ = ["TableReader", "format_float", "format_vector", "parse_vector"]
 
 Float = NDArray[np.float64]
 MAX_LISTED = 5
+LARGEST_INTEGER = 2**53
+"""Beyond it, floating-point numbers have gaps."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ class TableReader:
     def integers(self, label: str, default: int = 0) -> NDArray[np.int64]:
         """(n,) whole numbers (``1.000000`` counts as whole)."""
         values = self.floats(label, default)
-        bad = np.flatnonzero(values != np.round(values))
-        self._report_cells(label, bad, "whole number", "write whole numbers")
-        return np.round(values).astype(np.int64)
+        whole = (values == np.round(values)) & (np.abs(values) < LARGEST_INTEGER)
+        self._report_cells(label, np.flatnonzero(~whole), "whole number", "write whole numbers")
+        return np.where(whole, values, default).astype(np.int64)
 
     def vectors(self, label: str) -> list[Float]:
         """One vector per row, from ``[a,b,c]``; empty where the column is not there."""
