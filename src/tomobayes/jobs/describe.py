@@ -103,6 +103,9 @@ def _findings(dataset: Dataset) -> Iterator[Finding]:
     empty = [series.name for series, rows in zip(dataset.tilt_series, rows_by_series(dataset), strict=True) if not len(rows)]
     if empty:
         yield Finding("note", f"{_names(empty)}: no particles.")
+    exported = [series.name for series in dataset.tilt_series if float(series.globals_.get("rlnTomoHand", series.hand)) != series.hand]
+    if exported:
+        yield Finding("note", f"{_names(exported)}: exported by WarpTools, so hand and coordinates are read as WarpTools means them.")
     if unoriented(dataset):
         yield Finding("note", "The particles have no orientations yet: a refinement starts with a global search.")
 
