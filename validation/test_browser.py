@@ -92,13 +92,23 @@ def test_project_in_the_browser(project, claims):
         page.wait_for_selector(".pill.running")
         page.wait_for_selector(".pill.succeeded")
         claims.measured("iterations after the job was stopped and went on", iterations(page), at_least=stopped + 1)
-        picture(page, "job")
         job = find_job(project, "Refine3D/job002")
         assert job is not None and job.record is not None
         assert job.record.parameters["max_iter"] == 4 and "--particle-diameter 270" in command
+        for verb, folder in (("mask", "MaskCreate/job003"), ("postprocess", "PostProcess/job004")):
+            page.click(f".followers >> text={verb}")
+            page.click("button:has-text('Start')")
+            page.wait_for_url(f"**/job/{folder}")
+            page.wait_for_selector(".pill.succeeded")
+        page.click(".actions >> text=Clone")
+        assert page.input_value("#i") == "Refine3D/job002" and page.input_value("#mask") == "MaskCreate/job003/mask.mrc"
         page.goto("/graph")
-        claims.measured("what fed what: lines of the graph", page.locator(".edge").count(), at_least=1)
+        picture(page, "graph")
+        claims.measured("what fed what: lines of the graph", page.locator(".edge").count(), at_least=4)
+        page.goto("/job/Refine3D/job002?tab=iterations")
+        picture(page, "iterations")
         page.goto("/")
+        page.wait_for_function("[...document.images].every((image) => image.complete)")
         picture(page, "project")
 
 

@@ -100,3 +100,11 @@ def test_a_job_that_goes_on_takes_only_what_it_can_still_heed(project: Path):
     assert directory == project
     assert form.words == ("tomobayes", "mask", "--o", "MaskCreate/job001", "--continue")
     assert not form.complaints
+
+
+def test_a_form_that_follows_a_job_begins_with_what_it_offers(client: TestClient):
+    page = client.get("/new/mask?after=MaskCreate/job002").text
+    assert re.search(r'name="i" value=""', page)  # a mask is no map to make a mask of
+    page = client.get("/new/refine?after=MaskCreate/job002").text
+    assert re.search(r'name="mask" value="MaskCreate/job002/mask.mrc"', page)
+    assert client.get("/new/refine?after=nothing").status_code == 200

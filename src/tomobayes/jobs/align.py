@@ -67,6 +67,7 @@ def _aligned(compared: Compared, parameters: Align, context: Context) -> Alignme
         for state in align(cutter, usable, first, rebuild, settings, parameters.rounds, executor):
             for sentence in round_sentences(given, state):
                 context.log.say(sentence)
+            context.show(alignment_report(compared.experiment, state))
     assert state is not None
     return state
 

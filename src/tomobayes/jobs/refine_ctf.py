@@ -41,12 +41,11 @@ def run(parameters: RefineCtf, context: Context) -> Path:
         cutter = cutter.anew(split_by_time(experiment.dataset, parameters.split_by_time))
     refinement = _refined(cutter, experiment.usable, references, settings_of(parameters), context)
     _write(folder, context, compared, refinement)
-    context.show(ctf_report(references, refinement))
     return folder
 
 
 def _refined(cutter: Cutter, usable: NDArray[np.bool_], references: References, settings: CtfSettings, context: Context) -> CtfRefinement:
-    """What is found stage by stage, as one."""
+    """What is found stage by stage, as one; shown after each."""
     executor, stretches = InProcess(), list[MagnificationResult]()
     count = len(np.unique(cutter.dataset.particles.tilt_series[usable]))
     for stage in stages(settings):
@@ -60,7 +59,9 @@ def _refined(cutter: Cutter, usable: NDArray[np.bool_], references: References, 
         refinement = finished(cutter.dataset, found, stage)
         cutter = cutter.anew(refinement.dataset)
         stretches += refinement.magnifications
-    return replace(refinement, magnifications=tuple(stretches))
+        refinement = replace(refinement, magnifications=tuple(stretches))
+        context.show(ctf_report(references, refinement))
+    return refinement
 
 
 def settings_of(parameters: RefineCtf) -> CtfSettings:

@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 from tomobayes.jobs.parameters import JobParameters, Parameters
 from tomobayes.jobs.verbs import VERBS
-from tomobayes.project import Job, checkpoints, find_job, list_jobs
-from tomobayes.web.desk import at, job_of, page, the_desk
+from tomobayes.project import Job, checkpoints
+from tomobayes.web.desk import at, job_of, jobs_of, page, the_desk
 from tomobayes.web.fields import every_field, groups_of
 from tomobayes.web.forms import Filled, asked_again, filled, to_continue, values_of
-from tomobayes.web.inputs import offers
+from tomobayes.web.inputs import after, offers
 from tomobayes.web.launches import find_launch, launch
 from tomobayes.web.parameters_of import PARAMETERS_OF, parameters_of
 
@@ -29,8 +29,6 @@ __all__ = ["ROUTES"]
 
 PLAN_SECONDS = 180
 MOST_BYTES = 100_000
-HANDED_ON = ("particle_diameter", "sym")
-"""What a job most likely has in common with the one that feeds it."""
 Values = Mapping[str, str]
 
 
@@ -41,12 +39,11 @@ def choose(request: Request) -> Response:
 
 
 def new(request: Request) -> Response:
-    """An empty form, but for values that the address gives."""
+    """A form that is empty but for values that the address gives, or those with which one would follow a job (``after``)."""
     parameters, values = _asked(request), dict(request.query_params)
-    feeder = find_job(the_desk(request).project, values.get("i", ""))
-    known = {} if feeder is None or feeder.record is None else values_of(parameters, feeder.record.parameters)
-    handed_on = {name: text for name, text in known.items() if name in HANDED_ON}
-    return _form(request, parameters, filled(parameters, handed_on | values), begun=False)
+    feeder = next((job for job in jobs_of(request) if job.name == values.get("after")), None)
+    known = {} if feeder is None else after(parameters, feeder, jobs_of(request))
+    return _form(request, parameters, filled(parameters, known | values), begun=False)
 
 
 def again(request: Request) -> Response:
@@ -158,7 +155,7 @@ def _form(
     job : to go on with
     like : that it was copied from
     """
-    jobs = list_jobs(the_desk(request).project)
+    jobs = jobs_of(request)
     content: dict[str, Any] = {
         "verb": parameters.verb,
         "about": next((verb.__doc__ for kind, verb in VERBS.items() if kind is parameters), ""),

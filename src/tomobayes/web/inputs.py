@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tomobayes.jobs.parameters import HalfMapParameters, Mask, Parameters
 from tomobayes.project import Job, Node, Status
+from tomobayes.web.fields import as_text
 
-__all__ = ["FOLLOWERS", "Offer", "offers"]
+__all__ = ["FOLLOWERS", "Offer", "after", "offers"]
 
 FOLLOWERS = {
     "simulate": ("refine", "reconstruct"),
@@ -24,7 +25,10 @@ FOLLOWERS = {
     "dedupe": ("refine", "reconstruct"),
     "sample-surface": ("dedupe", "refine"),
 }
-"""Verb -> verbs that one may want next; their forms begin with this job as input."""
+"""Verb -> verbs that one may want next; their forms begin with what this job offers."""
+
+HANDED_ON = ("particle_diameter", "sym")
+"""What a job most likely has in common with those that feed it."""
 
 _KINDS = {
     "p": "ParticleGroupMetadata",
@@ -53,6 +57,30 @@ class Offer:
 def offers(parameters: type[Parameters], name: str, jobs: Sequence[Job]) -> list[Offer]:
     """What earlier jobs offer for one option of a verb."""
     return [offer for job in reversed(jobs) if job.status is not Status.SCHEDULED for offer in _of(parameters, name)(job)]
+
+
+def after(parameters: type[Parameters], job: Job, jobs: Sequence[Job]) -> dict[str, str]:
+    """What a form of a verb begins with when it follows a job: input and mask of that job, or else of the nearest that fed it."""
+    line = _upstream(job, {other.name: other for other in jobs})
+    values = {}
+    for name in ("i", "mask"):
+        givers = line if name == "i" else line[:1]
+        offered = [offer for giver in givers if name in parameters.model_fields for offer in offers(parameters, name, [giver])]
+        if offered:
+            values[name] = offered[0].value
+    for name in HANDED_ON:
+        known = [giver.record.parameters[name] for giver in line if giver.record and name in giver.record.parameters]
+        if known and name in parameters.model_fields:
+            values[name] = as_text(known[0])
+    return values
+
+
+def _upstream(job: Job, jobs: Mapping[str, Job]) -> list[Job]:
+    """A job and all that fed it, the nearest first."""
+    line = [job]
+    for one in line:
+        line += [jobs[name] for name in one.inputs if name in jobs and jobs[name] not in line]
+    return line
 
 
 def _of(parameters: type[Parameters], name: str) -> Callable[[Job], Iterator[Offer]]:
