@@ -15,6 +15,7 @@ from tomobayes.formats.aretomo import read_aretomo
 from tomobayes.formats.euler import matrix_from_tilt_angles, tilt_angles_from_matrix
 from tomobayes.formats.imod import read_imod
 from tomobayes.formats.imod_files import views_of_list
+from tomobayes.formats.views import Aligned
 from tomobayes.model import BadInput
 
 FIDUCIALS = [("BB/BBa", ""), ("BB/BBa", "_patch-tracking"), ("BB/BBb", ""), ("midzone2/midzone2a", ""), ("midzone2/midzone2b", "")]
@@ -113,7 +114,60 @@ def test_etomo_alignments_know_stage_angles_axis_and_what_is_left_out(shared: Pa
     assert len(aligned.views) == 40 and aligned.views[0].key.stage_degrees == -60.0 and aligned.views[0].tilt_degrees == -57.12
     assert aligned.axis_degrees == pytest.approx(84.2, abs=0.1)
     local = read_imod(shared / "data/geometry/imod_etomo_BB_midzone2/BB/BBa.xf")
-    assert "BBalocal.xf" in local.left_out[0] and local.tomogram_size == (512, 512, 84) and local.views[0].excluded
+    assert not local.left_out and local.local_shift is not None and local.tomogram_size == (512, 512, 84) and local.views[0].excluded
+
+
+LOCAL = [("BB/BBa", ""), ("BB/BBa", "_patch-tracking"), ("BB/BBb", ""), ("midzone2/midzone2a", ""), ("midzone2/midzone2b", "")]
+
+
+@pytest.mark.parametrize(("name", "run"), LOCAL)
+def test_local_alignments_bring_beads_nearer_to_where_they_were_measured(shared: Path, tmp_path: Path, name: str, run: str) -> None:
+    """Every bead's best position explains its measured places better with the local alignment than without."""
+    base = shared / "data/geometry/imod_etomo_BB_midzone2" / name
+    lines = Path(f"{base}fid{run}.xyz").read_text().splitlines()
+    width, height = (int(word) for word in lines[0].split()[-2:])
+    for ending, source in (
+        (".xf", f"{run}.tltxf"),
+        (".tlt", f"{run}.tlt"),
+        ("local.xf", f"local{run}.xf"),
+        *([(".zfac", ".zfac")] if not run else []),
+    ):
+        shutil.copy(f"{base}{source}", tmp_path / f"TS{ending}")
+    factors = "" if run else "ZFACTORFILE TS.zfac\n"
+    (tmp_path / "tilt.com").write_text(f"TILTFILE TS.tlt\nFULLIMAGE {width} {height}\nLOCALFILE TSlocal.xf\n{factors}")
+    aligned = read_imod(tmp_path / "TS.xf")
+    points = np.array([line.split()[1:4] for line in lines], dtype=float) - [width / 2, height / 2, 0]
+    residuals = np.loadtxt(f"{base}{run}.resid", skiprows=1)
+    measured, view = residuals[:, :2] - [width / 2, height / 2], residuals[:, 2].astype(int)
+    seen = np.stack([one.matrix @ points.T + one.offset_px[:, None] for one in aligned.views])
+    bead = np.linalg.norm(seen[view] - (measured + residuals[:, 3:])[..., None], axis=1).argmin(1)
+    matrices = np.stack([one.matrix for one in aligned.views])
+    left = {False: 0.0, True: 0.0}
+    for which, point in enumerate(points):
+        rows = np.flatnonzero(bead == which)
+        for is_local in left:
+            at = point
+            for _ in range(4 if len(rows) > 5 else 0):
+                off = measured[rows] - _seen(aligned, at, is_local)[view[rows]]
+                at = at + np.linalg.lstsq(matrices[view[rows]].reshape(-1, 3), off.ravel(), rcond=None)[0]
+                best = (off**2).sum()
+            left[is_local] += best if len(rows) > 5 else 0.0
+    assert left[True] < 0.9 * left[False]
+
+
+def _seen(aligned: Aligned, point: np.ndarray, is_local: bool) -> np.ndarray:
+    places = np.stack([view.matrix @ point + view.offset_px for view in aligned.views])
+    if is_local and aligned.local_shift is not None:
+        places += np.concatenate([aligned.local_shift(view, point[None]) for view in range(len(aligned.views))])
+    return places
+
+
+@pytest.mark.parametrize("text", ["", "2 2 1 1 10 10 0 1.0 0\n1 2 3\n", "0 0 1 1 10 10\n", "1 1 1 1 10 0\n", "x\n"])
+def test_what_is_no_local_alignment_is_refused(tmp_path: Path, text: str) -> None:
+    written_imod(tmp_path, tilt_com="FULLIMAGE 64 48\nLOCALFILE TSlocal.xf")
+    (tmp_path / "TSlocal.xf").write_text(text)
+    with pytest.raises(BadInput, match="is not a local alignment"):
+        read_imod(tmp_path / "TS.xf")
 
 
 @pytest.mark.parametrize("ending", [".tlt", ".rawtlt", ".xtilt", ".zfac"])
@@ -157,7 +211,8 @@ def test_aretomo_local_alignment_puts_patches_where_they_were_measured(shared: P
     patches = np.array([row for row in rows if len(row) == 7 and row[0].isdigit()], dtype=float)
     assert aligned.local_shift is not None and len(patches) == 37 * 16
     mine = patches[patches[:, 0] == 20]
-    found = aligned.local_shift(20, mine[:, 2:4])
+    rotation = split_projection(np.stack([aligned.views[20].matrix]))[0][0]
+    found = aligned.local_shift(20, np.c_[mine[:, 2:4], np.zeros(len(mine))] @ rotation)
     good = mine[:, 6] > 0.9
     weight = np.exp(-100 * (((mine[:, None, 2:4] - mine[None, :, 2:4]) / 4096) ** 2).sum(-1)) * good
     assert np.allclose(found, weight @ mine[:, 4:6] / weight.sum(1, keepdims=True))

@@ -173,7 +173,7 @@ def test_alignments_of_imod_leave_out_what_they_exclude_and_say_what_is_local(ca
     assert np.allclose(tilt_angles_from_matrix(series.rotation)[:, 1:], [[angle - 1.3, AXIS] for angle in SORTED[2:]], atol=1e-4)
     assert np.allclose(series.defocus_u_angstrom, 2e4 + 100 * np.array(SORTED[2:]))
     shown = capsys.readouterr().err
-    assert "the local alignment of TS_01local.xf is left out" in shown and "excluded by IMOD" in shown
+    assert "the local alignment is left out, because TS_01local.xf is not there" in shown and "excluded by IMOD" in shown
 
 
 def test_angles_that_do_not_follow_the_stage_are_views_mixed_up(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,14 +64,15 @@ def read_aretomo(path: Path) -> Aligned:
     thickness = finite(scan.header.get("Thickness", "")) or 0.0
     has_size = len(size) >= 2
     axis = float(np.median(rows[:, 1]))
+    views = _views(rows, scan.dark, alpha, size)
     return Aligned(
         file=path,
         program="AreTomo",
-        views=_views(rows, scan.dark, alpha, size),
+        views=views,
         axis_degrees=axis,
         image_size=(size[0], size[1]) if has_size else None,
         tomogram_size=_tomogram_size(size, thickness, axis) if has_size else None,
-        local_shift=_local(patches, len(rows), (size[0], size[1])) if len(patches) and has_size else None,
+        local_shift=_local(patches, views, (size[0], size[1])) if len(patches) and has_size else None,
         left_out=("the local alignment is left out, because RawSize is not given",) if len(patches) and not has_size else (),
     )
 
@@ -134,15 +135,15 @@ def _tomogram_size(size: Sequence[int], thickness: float, axis_degrees: float) -
     return (width, height, int(thickness)) if thickness >= 1 else None
 
 
-def _local(patches: Float, n_views: int, image_size: tuple[int, int]) -> Callable[[int, Float], Float]:
-    """S(u): which view and (V, 2) points -> (V, 2) shifts, all in pixels of the aligned images."""
-    of_view = [patches[(patches[:, 0] == view) & (patches[:, 6] >= GOOD)] for view in range(n_views)]
+def _local(patches: Float, views: Sequence[AlignedView], image_size: tuple[int, int]) -> Callable[[int, Float], Float]:
+    """S(u): which view and (V, 3) points of the tomogram -> (V, 2) shifts, all in pixels of the aligned images."""
+    of_view = [patches[(patches[:, 0] == view) & (patches[:, 6] >= GOOD)] for view in range(len(views))]
 
     def shift(view: int, points: Float) -> Float:
-        mine = of_view[view]
+        mine, projected = of_view[view], points @ views[view].matrix.T
         if len(mine) == 0:
-            return np.zeros_like(points)
-        away = (points[:, None] - mine[:, 2:4]) / np.array(image_size)
+            return np.zeros_like(projected)
+        away = (projected[:, None] - mine[:, 2:4]) / np.array(image_size)
         exponent = -FALLOFF * (away**2).sum(-1)
         weight = np.exp(exponent - exponent.max(axis=1, keepdims=True))
         weighted: Float = weight @ mine[:, 4:6] / weight.sum(axis=1, keepdims=True)

@@ -89,8 +89,11 @@ def local_motion(particles: Particles, index: int, series: TiltSeries, aligned: 
     assert aligned.local_shift is not None
     pixel = series.pixel_size_angstrom * scale
     points = particles.centre_angstrom[particles.tilt_series == index] / pixel
-    shifts = [aligned.local_shift(row, points @ aligned.views[row].matrix.T) for row in rows]
-    seen = np.stack(shifts, axis=1) * pixel
+    seen = np.stack([aligned.local_shift(row, points) for row in rows], axis=1) * pixel
+    if series.deformation is not None:  # an affine one, which images undergo after particles have moved
+        xx, xy, yy = series.deformation.per_tilt(series.n_tilts).T
+        x = seen[..., 0] / (1 + xx)
+        seen = np.stack([x, (seen[..., 1] - xy * x) / (1 + yy)], -1)
     motion: Float = np.einsum("fij,pfi->pfj", series.rotation[:, :2], seen)
     return motion
 

@@ -7,12 +7,12 @@ A point Q of the tomogram, from the middle of its volume, is seen in the aligned
 from the middle of that image, and in the raw image at x = A⁻¹(y − d) from the middle of that one, (A, d) its line of the .xf file. The
 tomogram is the one that `trimvol -rx` gives, whose handedness is that of the specimen; the middle of an image of n pixels lies at (n−1)/2,
 counted from the middle of its first pixel. All of that is linear, so that magnification, stretch and Z factors are taken over as they are.
-Local alignments are not.
+Local alignments (`imod_local`) move points of every view from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tomobayes.formats.euler import matrix_from_tilt_angles
 from tomobayes.formats.imod_files import CommandFile, Transforms, read_angles, read_command_file, read_transforms, same_length
+from tomobayes.formats.imod_local import local_projection, read_local
 from tomobayes.formats.text_lines import read_numbers
 from tomobayes.formats.views import Aligned, AlignedView, ViewKey
 from tomobayes.model import BadInput, Problem
@@ -28,20 +29,27 @@ from tomobayes.model import BadInput, Problem
 __all__ = ["is_final_transform", "projection_of", "read_imod"]
 
 Float = NDArray[np.float64]
-NO_COMMANDS = CommandFile(Path(), {})
-LOCAL = "the local alignment of {} is left out: particles far from the middle are off by what it corrects"
+LARGEST_EDGE = 1e6
+LEFT_OUT = "the local alignment is left out, because {}: particles are off by what it corrects"
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """Files of one alignment."""
+    """Files of one alignment, angles with what the commands of `tilt` add; ``centre`` is the volume's middle from the tilt axis."""
 
     transforms: Transforms
     tilt: Float
     stage: Float | None
     x_tilt: Float
     z_factor: Float
-    commands: CommandFile
+    centre: Float
+    commands: CommandFile | None
+
+    @property
+    def aligned_size(self) -> tuple[int, int] | None:
+        """(width, height) of the aligned images, where the commands say it."""
+        size = self.commands.numbers("FULLIMAGE", 2) if self.commands is not None else None
+        return (int(size[0]), int(size[1])) if size and min(size) >= 1 and max(size) < LARGEST_EDGE else None
 
 
 def read_imod(transforms: Path, commands: Path | None = None) -> Aligned:
@@ -52,28 +60,26 @@ def read_imod(transforms: Path, commands: Path | None = None) -> Aligned:
     commands : tilt.com or the like; without it, the one beside the transforms whose TILTFILE has their name
     """
     commands = commands or _commands_beside(transforms)
-    parts = _read_parts(transforms, read_command_file(commands) if commands is not None else NO_COMMANDS)
-    offset, shift = (parts.commands.numbers("OFFSET", 2) or [0.0, 0.0]), (parts.commands.numbers("SHIFT", 2) or [0.0, 0.0])
-    centre = np.array([-shift[0] - offset[1], 0.0, shift[1]])
-    excluded = parts.commands.excluded()
-    tilt = parts.tilt + offset[0]
-    matrices = projection_of(tilt, parts.x_tilt - (parts.commands.numbers("XAXISTILT", 1) or [0.0])[0], parts.z_factor)
-    views = []
-    for i, matrix in enumerate(matrices):
-        back = np.linalg.inv(_rounded_rotation(parts.transforms.matrix[i], parts.transforms.quantum))
-        key = ViewKey(None if parts.stage is None else float(parts.stage[i]), section=i)
-        views.append(
-            AlignedView(key, back @ matrix, back @ (matrix @ centre - parts.transforms.shift_px[i]), float(tilt[i]), i in excluded)
-        )
-    size = parts.commands.numbers("FULLIMAGE", 2)
-    image_size = (int(size[0]), int(size[1])) if size and min(size) >= 1 else None
+    parts = _read_parts(transforms, read_command_file(commands) if commands is not None else None)
+    aligned = projection_of(parts.tilt, parts.x_tilt, parts.z_factor)
+    forth = np.stack([_rounded_rotation(matrix, parts.transforms.quantum) for matrix in parts.transforms.matrix])
+    back: Float = np.linalg.inv(forth)
+    matrices = back @ aligned
+    offsets = np.einsum("fij,fj->fi", back, aligned @ parts.centre - parts.transforms.shift_px)
+    stages = [None] * len(back) if parts.stage is None else parts.stage.tolist()
+    excluded = parts.commands.excluded() if parts.commands is not None else frozenset()
+    local, left_out = _local(parts, back, matrices)
     return Aligned(
         file=transforms,
         program="IMOD",
-        views=tuple(views),
-        axis_degrees=_axis(parts.transforms.matrix),
-        tomogram_size=_tomogram_size(parts.commands, image_size),
-        left_out=tuple(LOCAL.format(name) for name in [parts.commands.entries.get("LOCALFILE")] if name),
+        views=tuple(
+            AlignedView(ViewKey(stages[i], section=i), matrices[i], offsets[i], float(parts.tilt[i]), i in excluded)
+            for i in range(len(back))
+        ),
+        axis_degrees=_axis(back),
+        tomogram_size=_tomogram_size(parts),
+        local_shift=local,
+        left_out=left_out,
     )
 
 
@@ -85,22 +91,50 @@ def projection_of(tilt_degrees: Float, x_tilt_degrees: Float, z_factor: Float) -
     return projection
 
 
-def _read_parts(transforms: Path, commands: CommandFile) -> _Parts:
+def _read_parts(transforms: Path, commands: CommandFile | None) -> _Parts:
     found = read_transforms(transforms)
     n = len(found.matrix)
-    tilts, raw, x_tilts, factors = (transforms.with_suffix(ending) for ending in (".tlt", ".rawtlt", ".xtilt", ".zfac"))
+    tilts, raw = transforms.with_suffix(".tlt"), transforms.with_suffix(".rawtlt")
     if not tilts.exists():
         what = "is not there, so that the refined tilt angles are not known"
         raise BadInput(Problem(tilts, "", what, remedy=f"keep it beside {transforms.name}"))
-    tilt = read_angles(tilts)
-    same_length(tilts, tilt, n, transforms)
-    stage = read_angles(raw) if raw.exists() else None
-    x_tilt = read_angles(x_tilts) if x_tilts.exists() else np.zeros(n)
-    z_factor = read_numbers(factors, (2,), "two Z factors").values if factors.exists() else np.zeros((n, 2))
-    for path, values in ((raw, stage), (x_tilts, x_tilt), (factors, z_factor)):
-        if values is not None:
+    tilt, stage = read_angles(tilts), read_angles(raw) if raw.exists() else None
+    x_tilts, factors = _file(transforms, commands, "XTILTFILE", ".xtilt"), _file(transforms, commands, "ZFACTORFILE", ".zfac")
+    x_tilt = read_angles(x_tilts) if x_tilts is not None else np.zeros(n)
+    z_factor = read_numbers(factors, (2,), "two Z factors").values if factors is not None else np.zeros((n, 2))
+    for path, values in ((tilts, tilt), (raw, stage), (x_tilts, x_tilt), (factors, z_factor)):
+        if values is not None and path is not None:
             same_length(path, values, n, transforms)
-    return _Parts(found, tilt, stage, x_tilt, z_factor, commands)
+    offset, shift, axis = ((commands.numbers(name, 2) if commands else None) or [0.0, 0.0] for name in ("OFFSET", "SHIFT", "XAXISTILT"))
+    centre = np.array([-shift[0] - offset[1], 0.0, shift[1]])
+    return _Parts(found, tilt + offset[0], stage, x_tilt - axis[0], z_factor, centre, commands)
+
+
+def _file(transforms: Path, commands: CommandFile | None, entry: str, ending: str) -> Path | None:
+    """A file that the commands name, or without commands the one beside the transforms; None where `tilt` uses none."""
+    name = transforms.with_suffix(ending).name if commands is None else Path(commands.entries.get(entry, "")).name
+    path = transforms.with_name(name) if name else None
+    return path if path is not None and path.exists() else None
+
+
+def _local(parts: _Parts, back: Float, matrices: Float) -> tuple[Callable[[int, Float], Float] | None, tuple[str, ...]]:
+    """The local alignment that the commands name, as shifts in the raw images; and a sentence where it cannot be had."""
+    name = parts.commands.entries.get("LOCALFILE", "") if parts.commands is not None else ""
+    if parts.commands is None or not name:
+        return None, ()
+    path, size = parts.commands.file.with_name(Path(name).name), parts.aligned_size
+    if not path.exists() or size is None:
+        return None, (LEFT_OUT.format(f"{name} is not there" if size is not None else "tilt.com has no FULLIMAGE"),)
+    local = read_local(path, len(back), with_z_factors=bool(parts.commands.entries.get("ZFACTORFILE")))
+    project = local_projection(local, parts.tilt, parts.x_tilt, size)
+    everywhere = np.linalg.inv(back) @ matrices
+
+    def shift(view: int, points: Float) -> Float:
+        from_axis = points + parts.centre
+        moved: Float = (project(view, from_axis) - from_axis @ everywhere[view].T) @ back[view].T
+        return moved
+
+    return shift, ()
 
 
 def _commands_beside(transforms: Path) -> Path | None:
@@ -124,14 +158,15 @@ def _rounded_rotation(matrix: Float, quantum: float) -> Float:
     return rotation if np.abs(matrix - rotation).max() <= quantum else matrix
 
 
-def _axis(matrices: Sequence[Float] | Float) -> float:
-    """Mean direction of the tilt axis in the raw images, counter-clockwise from y."""
-    up = np.array([np.linalg.inv(matrix) @ [0.0, 1.0] for matrix in matrices])
-    return float(np.degrees(np.arctan2(-up[:, 0].mean(), up[:, 1].mean())))
+def _axis(back: Float) -> float:
+    """Mean direction of the tilt axis in the raw images, counter-clockwise from y, of transforms from the aligned ones (F, 2, 2)."""
+    up = back[:, :, 1].mean(0)
+    return float(np.degrees(np.arctan2(-up[0], up[1])))
 
 
-def _tomogram_size(commands: CommandFile, image_size: tuple[int, int] | None) -> tuple[int, int, int] | None:
-    thickness, width = commands.numbers("THICKNESS", 1), commands.numbers("WIDTH", 1)
-    if thickness is None or image_size is None or thickness[0] < 1:
+def _tomogram_size(parts: _Parts) -> tuple[int, int, int] | None:
+    size = parts.aligned_size
+    thickness, width = ((parts.commands.numbers(name, 1) if parts.commands else None) for name in ("THICKNESS", "WIDTH"))
+    if size is None or not thickness or not 1 <= thickness[0] < LARGEST_EDGE:
         return None
-    return (int(width[0]) if width and width[0] >= 1 else image_size[0], image_size[1], int(thickness[0]))
+    return (int(width[0]) if width and 1 <= width[0] < LARGEST_EDGE else size[0], size[1], int(thickness[0]))

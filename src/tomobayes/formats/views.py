@@ -98,8 +98,8 @@ class Aligned:
     axis_degrees : tilt axis, counter-clockwise from the image's y axis
     image_size : (width, height) of the images that were aligned, or None
     tomogram_size : (x, y, z) in pixels of those images, or None
-    local_shift : how far projected points (V, 2) of view i are off what ``matrix`` says, in pixels from the image's middle before
-        ``offset_px``; None where nothing is local
+    local_shift : how far the images of points (V, 3) are, in view i, from where its matrix and offset put them, (V, 2), both in pixels of
+        those images, points from the tomogram's middle; None where nothing is local
     left_out : what the alignment has that is not taken over, one sentence each
     """
 
