@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tomobayes.formats.euler import matrix_from_euler
+from tomobayes.formats.mrc import write_array
 from tomobayes.formats.star import Table, read_star, write_star
 from tomobayes.formats.warp import WarpSizes, WarpTiltSeries, read_warp, read_warp_particles, read_warp_tilt_series, write_warp_tilt_series
 from tomobayes.formats.warp_grids import CubicGrid
@@ -208,6 +209,44 @@ def test_particles_of_all_kinds_are_at_one_place(tmp_path: Path, kind: str) -> N
 
 def labelled(label: str, values: np.ndarray, parts: tuple[str, ...] = ("X", "Y", "Z")) -> dict[str, np.ndarray]:
     return {label % part: np.array([f"{value:.7f}" for value in values[:, i]]) for i, part in enumerate(parts)}
+
+
+def averages(folder: Path, series: WarpTiltSeries, pixel: float, size: tuple[int, int], missing: int | None = None) -> None:
+    """One image per tilt where Warp puts the average of its movie, filled with its number."""
+    for tilt, movie in enumerate(series.movie_paths.tolist()):
+        path = folder / "frames/average" / f"{Path(movie).stem}.mrc"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if tilt != missing:
+            write_array(path, np.full((1, size[1], size[0]), float(tilt)), pixel, "float32", is_stack=True)
+
+
+def test_averages_of_movies_are_the_tilt_images(tmp_path: Path) -> None:
+    """Binned by two: their pixel is the tilt series', and particles land where Warp has them, in the tilts that are used."""
+    series = replace(refined_series("TS_1", 1), is_used=np.arange(9) != 4)
+    averages(tmp_path, series, 2 * PIXEL, (350, 275))
+    found = read_warp(write_project(tmp_path, [series]), tmp_path / "ribosome_particles.star")
+    own = found.dataset.tilt_series[0]
+    assert own.pixel_size_angstrom == pytest.approx(2 * PIXEL)
+    assert own.image_size == (350, 275)
+    assert own.images is not None
+    assert [float(own.images.read(tilt).mean()) for tilt in range(own.n_tilts)] == [0, 1, 2, 3, 5, 6, 7, 8]
+    table = read_warp_particles(tmp_path / "ribosome_particles.star")
+    points = along_trajectories(table.position, dose_fractions(series))
+    theirs = places_in_tilts(series, points, VOLUME, IMAGE).image_angstrom[:, series.is_used]
+    assert np.abs(centres(found.dataset) - theirs).max() < 1e-5
+    assert not any("averages" in note for note in found.notes)
+
+
+def test_averages_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    """One missing means none; another size than the file says is a fault."""
+    series = refined_series("TS_1", 1)
+    averages(tmp_path / "a", series, PIXEL, (700, 550), missing=3)
+    found = read_warp(write_project(tmp_path / "a", [series]))
+    assert found.dataset.tilt_series[0].images is None
+    assert any("averages" in note for note in found.notes)
+    averages(tmp_path / "b", series, PIXEL, (70, 55))
+    with pytest.raises(BadInput, match="70 x 55 pixels"):
+        read_warp(write_project(tmp_path / "b", [series]))
 
 
 def test_columns_unknown_to_us_stay(project: tuple[Path, list[WarpTiltSeries]]) -> None:

@@ -153,6 +153,16 @@ def test_a_relion_project_goes_to_warp_and_back(dataset: Dataset, tmp_path: Path
     assert_alike(given, again)
 
 
+def test_b_factors_take_ms_decay_for_the_critical_dose(refined: Dataset, tmp_path: Path) -> None:
+    """M knows no other; said so."""
+    damped = tuple(replace(one, b_factor=np.full(9, 20.0), b_factor_per_dose=0.0) for one in refined.tilt_series)
+    written = write_warp(tmp_path / "b", replace(refined, tilt_series=damped))
+    factors = read_warp_tilt_series(written.processing / "TS_1.xml").grid("GridDoseBfacs").values[:, 0, 0]
+    area = float(np.linalg.det(np.array(refined.optics[0].magnification)))
+    assert np.allclose(factors, -20 * area - 4 * damped[0].dose)
+    assert any("critical dose" in note for note in written.notes)
+
+
 @pytest.mark.parametrize(
     ("kind", "grid", "count", "bar"), [("affine", (1, 1), 3, 1e-5), ("spline", (3, 2), 48, 0.05), ("fourier", (2, 2), 8, 0.02)]
 )
