@@ -17,18 +17,19 @@ __all__ = ["losses"]
 
 _SERIES = frozenset({"alignment", "defocus", "dose"})
 _HELD: Mapping[Dialect, frozenset[str]] = {
-    "relion5": frozenset({"subtraction", "motion", "deformation", "magnification", "aberrations", "damping", "halves", "priors"}) | _SERIES,
-    "relion4": frozenset({"motion", "deformation", "magnification", "aberrations", "halves", "priors"}) | _SERIES,
-    "warp": frozenset({"motion", "deformation", "magnification", "aberrations", "damping", "halves"}) | _SERIES,
-    "dynamo": frozenset(),
-    "stopgap": frozenset({"halves", "defocus", "dose"}),
-    "artiax": frozenset({"halves"}),
-    "chimerax": frozenset(),
-    "tomodrgn": frozenset({"subtraction", "motion", "deformation", "halves"}) | _SERIES,
+    "relion5": frozenset({"scale", "subtraction", "motion", "deformation", "magnification", "aberrations", "damping", "halves", "priors"})
+    | _SERIES,
+    "relion4": frozenset({"scale", "motion", "deformation", "magnification", "aberrations", "halves", "priors"}) | _SERIES,
+    "warp": frozenset({"scale", "motion", "deformation", "magnification", "aberrations", "damping", "halves"}) | _SERIES,
+    "dynamo": frozenset({"scale"}),
+    "stopgap": frozenset({"scale", "halves", "defocus", "dose"}),
+    "artiax": frozenset({"scale", "halves"}),
+    "chimerax": frozenset({"scale"}),
+    "tomodrgn": frozenset({"scale", "subtraction", "motion", "deformation", "halves"}) | _SERIES,
     "cryodrgn": frozenset({"subtraction", "motion", "deformation", "halves"}) | _SERIES,
-    "table": frozenset({"halves"}),
+    "table": frozenset({"scale", "halves"}),
 }
-"""Motion and deformation are in exported images: boxes are cut where they say."""
+"""Motion and deformation are in exported images: boxes are cut where they say. ``scale`` stands for what only cryoDRGN puts otherwise."""
 
 
 def losses(dataset: Dataset, to: Dialect, *, flat: bool) -> list[str]:
@@ -68,7 +69,8 @@ def _deformation_angstrom(dataset: Dataset, index: int) -> NDArray[np.float64] |
     places = project(torch.from_numpy(points), *geometry, series.pixel_size_angstrom, series.tomogram_size, series.image_size)
     coefficients = torch.tensor(series.deformation.coefficients)
     moved = displacement(series.deformation.kind, coefficients, places, series.image_size, series.deformation.grid)
-    return moved.norm(dim=-1).flatten().numpy() * series.pixel_size_angstrom
+    lengths: NDArray[np.float64] = moved.norm(dim=-1).flatten().numpy() * series.pixel_size_angstrom
+    return lengths
 
 
 def _alignment(dataset: Dataset) -> Iterator[str]:
@@ -118,6 +120,12 @@ def _damping(dataset: Dataset) -> Iterator[str]:
         yield f"Phase shifts of a phase plate (up to {np.degrees(plate):.0f}°) are lost."
 
 
+def _scale(dataset: Dataset) -> Iterator[str]:
+    off = max(float(np.abs(one.scale - np.abs(one.rotation[:, 2, 2])).max()) for one in _used(dataset))
+    if off > 0.01:
+        yield f"Amplitude factors of tilt images are lost: the cosine of the tilt takes their place, {off:.2f} off at most."
+
+
 def _halves(dataset: Dataset) -> Iterator[str]:
     if (dataset.particles.half > 0).any():
         yield "Half-sets are lost: what is refined from these files must be split anew, or its resolution means nothing."
@@ -146,6 +154,7 @@ _SENTENCES: Mapping[str, Callable[[Dataset], Iterator[str]]] = {
     "magnification": _magnification,
     "aberrations": _aberrations,
     "damping": _damping,
+    "scale": _scale,
     "halves": _halves,
     "priors": _priors,
     "alignment": _alignment,

@@ -30,10 +30,11 @@ _STORED = ("rlnImageName", "rlnCtfImage", "rlnTomoVisibleFrames")
 
 @dataclass(frozen=True)
 class _Parts:
-    """Of each half-set: what is subtracted, and what stays."""
+    """Of each half-set: what is subtracted, and what stays; ``share`` of the signal's power is subtracted."""
 
     rest: tuple[Float32, Float32]
     kept: tuple[Float32, Float32]
+    share: float
     pixel_size_angstrom: float
 
 
@@ -102,9 +103,13 @@ def _solvent(halves: tuple[Map, Map], diameter_angstrom: float | None) -> Float3
 
 
 def _parts(halves: tuple[Map, Map], factors: NDArray[np.float64], mask: Float32, solvent: Float32) -> _Parts:
-    first, second = ((multiply_shells(one.data, factors) * (solvent * (1 - mask)).clip(0)).astype(np.float32) for one in halves)
-    kept = ((one.data * mask).astype(np.float32) for one in halves)
-    return _Parts((first, second), (next(kept), next(kept)), halves[0].pixel_size_angstrom)
+    """Maps as they stand in the images, outside the mask, and maps as they are, inside."""
+    first, second = (multiply_shells(one.data, factors) * solvent for one in halves)
+    outside = np.clip(1 - mask, 0, 1)
+    power = [float(np.square(first * part).sum()) for part in (outside, mask)]
+    rest = ((first * outside).astype(np.float32), (second * outside).astype(np.float32))
+    kept = ((halves[0].data * mask).astype(np.float32), (halves[1].data * mask).astype(np.float32))
+    return _Parts(rest, kept, power[0] / max(sum(power), 1e-30), halves[0].pixel_size_angstrom)
 
 
 def _write_maps(folder: Path, parts: _Parts) -> tuple[Path, Path]:
@@ -128,19 +133,13 @@ def _left(dataset: Dataset, parts: _Parts, centre_px: tuple[float, float, float]
     return replace(dataset, particles=moved, reference=Reference())
 
 
-def _share(parts: _Parts) -> float:
-    """How much of the signal's power is subtracted."""
-    rest, kept = (float(np.square(maps[0]).sum()) for maps in (parts.rest, parts.kept))
-    return rest / max(rest + kept, 1e-30)
-
-
 def _moved_angstrom(left: Dataset, dataset: Dataset) -> float:
     return float(np.linalg.norm(left.particles.centre_angstrom - dataset.particles.centre_angstrom, axis=1).max())
 
 
 def _sentences(parts: _Parts, left: Dataset, dataset: Dataset) -> list[str]:
     moved = _moved_angstrom(left, dataset)
-    lines = [f"{100 * _share(parts):.0f} % of the power of the maps is outside the mask, and subtracted from now on"]
+    lines = [f"{100 * parts.share:.0f} % of the power of the maps is outside the mask, and subtracted from now on"]
     if moved > 0:
         lines.append(f"Particles moved by {moved:.1f} Å, to the middle of the mask: reconstruct the part in a smaller box")
     return [*lines, "Whatever is done with this set takes the images without that signal; extract writes them"]
@@ -148,7 +147,7 @@ def _sentences(parts: _Parts, left: Dataset, dataset: Dataset) -> list[str]:
 
 def _report(left: Dataset, dataset: Dataset, parts: _Parts) -> Report:
     moved = _moved_angstrom(left, dataset)
-    facts = [Fact("Particles", f"{len(left.particles)}"), Fact("Subtracted", f"{100 * _share(parts):.0f} % of the maps' power")]
+    facts = [Fact("Particles", f"{len(left.particles)}"), Fact("Subtracted", f"{100 * parts.share:.0f} % of the maps' power")]
     if moved > 0:
         facts.append(Fact("Particles moved by", f"{moved:.1f} Å"))
     text = "The signal is predicted at the poses the particles had here and taken off their tilt images whenever this set is read."
