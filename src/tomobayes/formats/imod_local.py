@@ -1,8 +1,8 @@
 """Local alignments of IMOD: a grid of places in the tomogram, at each of which every view has angles, Z factors and a transform of its own.
 
-A point is projected with what each of the four nearest places says and transformed, and the four results are weighed by how near they are in
-x and y, bilinearly, and beyond the grid as on its edge; so `tilt` does with its LOCALFILE. A tomogram that was made so has its particles where
-this puts them, not where the global alignment does.
+A point is projected with what each of the four nearest places says and transformed, and the four results are weighed by how near they are
+in x and y, bilinearly, and beyond the grid as on its edge; so `tilt` does with its LOCALFILE. A tomogram that was made so has its particles
+where this puts them, not where the global alignment does.
 """
 
 from __future__ import annotations
