@@ -24,10 +24,10 @@ def with_rows(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
     Columns go along verbatim, which still name stored images; the open files of those images do not.
     """
     table = dataset.particles
-    chosen = {name: getattr(table, name)[rows] for name in _PER_PARTICLE}
+    subtracted = _WHERE_SUBTRACTED if table.subtracted_rotation is not None else ()
+    chosen = {name: getattr(table, name)[rows] for name in (*_PER_PARTICLE, *subtracted)}
     columns = {label: cells[rows] for label, cells in table.columns.items()}
-    seen = {name: None if getattr(table, name) is None else getattr(table, name)[rows] for name in _WHERE_SUBTRACTED}
     visible = None if table.visible is None else tuple(table.visible[row] for row in rows)
-    particles = replace(table, **chosen, **seen, columns=columns, stacks=None, subtomograms=None, visible=visible)
+    particles = replace(table, **chosen, columns=columns, stacks=None, subtomograms=None, visible=visible)
     motion = None if dataset.motion_angstrom is None else tuple(dataset.motion_angstrom[row] for row in rows)
     return replace(dataset, particles=particles, motion_angstrom=motion)
