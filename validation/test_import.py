@@ -182,3 +182,46 @@ def test_the_project_of_empiar_10164_comes_in_without_a_warning_that_is_not_true
         after = read_star(tmp_path / name / "particles.star")["particles"].columns
         assert len(dataset.particles) == 9053 and all(np.array_equal(after[label], cells) for label, cells in before.items())
     claims.measured("warnings that are not true", untrue, at_most=0)
+
+
+def test_local_alignments_of_imod_explain_beads_better_than_global_ones(tmp_path, monkeypatch, claims, shared):
+    """Every bead at the position that explains its measured places best, by the imported geometry with motion and without."""
+    monkeypatch.chdir(tmp_path)
+    ratios = []
+    for name, run in [one for one in SOLUTIONS if one[1] != "_simple-align"]:
+        base, folder = shared / "data/geometry/imod_etomo_BB_midzone2" / name, tmp_path / f"{Path(name).name}{run}"
+        folder.mkdir()
+        endings = [
+            (".xf", f"{run}.tltxf"),
+            (".tlt", f"{run}.tlt"),
+            ("local.xf", f"local{run}.xf"),
+            *([(".zfac", ".zfac")] if not run else []),
+        ]
+        for ending, source in endings:
+            shutil.copy(f"{base}{source}", folder / f"TS{ending}")
+        lines = Path(f"{base}fid{run}.xyz").read_text().splitlines()
+        size = tuple(int(word) for word in lines[0].split()[-2:])
+        factors = "" if run else "ZFACTORFILE TS.zfac\n"
+        (folder / "tilt.com").write_text(f"TILTFILE TS.tlt\nFULLIMAGE {size[0]} {size[1]}\nLOCALFILE TSlocal.xf\n{factors}")
+        points = np.array([line.split()[1:4] for line in lines], dtype=float) - [size[0] / 2, size[1] / 2, 0]
+        residuals = np.loadtxt(f"{base}{run}.resid", skiprows=1)
+        measured, view = residuals[:, :2] - 0.5, residuals[:, 2].astype(int)
+        n_views = len(np.loadtxt(folder / "TS.tlt"))
+        around = (points[:, None] + np.concatenate([np.zeros((1, 3)), np.eye(3)])).reshape(-1, 3)  # a bead and a step along every axis
+        dataset = _imported(folder, n_views, size, around)
+        bead = np.linalg.norm(_places(dataset, size, with_motion=False)[::4][:, view] - (measured + residuals[:, 3:]), axis=-1).argmin(0)
+        left = [_unexplained(_places(dataset, size, with_motion=local), measured, view, bead) for local in (True, False)]
+        ratios.append(left[0] / left[1])
+    claims.measured("residual of beads, local over global alignment, mean of six", float(np.mean(ratios)), at_most=0.9, null=1.0)
+    claims.measured("the same, the worst of the six", float(np.max(ratios)), at_most=1.0, null=1.0)
+
+
+def _unexplained(places: Float, measured: Float, view: NDArray[np.int64], bead: NDArray[np.int64]) -> float:
+    """Rms (px) of what is left of measured places when every bead is moved to where it fits best, to first order."""
+    there, steps = places[::4], np.stack([places[axis::4] - places[::4] for axis in (1, 2, 3)], -1)
+    left = []
+    for one in np.unique(bead):
+        rows = np.flatnonzero(bead == one)
+        off, slope = measured[rows] - there[one, view[rows]], steps[one, view[rows]].reshape(-1, 3)
+        left.append(off.ravel() - slope @ np.linalg.lstsq(slope, off.ravel(), rcond=None)[0])
+    return float(np.sqrt(np.mean(np.concatenate(left) ** 2)))

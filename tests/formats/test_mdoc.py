@@ -66,6 +66,15 @@ def test_an_order_that_cannot_be_known_is_not_guessed(tmp_path: Path, times: tup
     assert all(view.key.order is None and view.dose is None for view in acquired.views)
 
 
+def test_prior_doses_tell_the_order_where_times_do_not_and_must_follow_it_where_they_do(tmp_path: Path) -> None:
+    doses = ("PriorRecordDose = 6", "PriorRecordDose = 0.1", "PriorRecordDose = 3")
+    untimed = read_mdoc(written(tmp_path, *(section(i, i, "", dose) for i, dose in enumerate(doses))))
+    assert [(view.key.order, view.dose) for view in untimed.views] == [(2, 6.0), (0, 0.1), (1, 3.0)]
+    timed = read_mdoc(written(tmp_path, *(section(i, i, f"06-Jun-23  23:0{i}:00", dose) for i, dose in enumerate(doses))))
+    assert [view.key.order for view in timed.views] == [0, 1, 2]
+    assert "does not grow" in timed.dose_fault and timed.views[0].dose is None
+
+
 def test_the_axis_comes_from_the_rotation_where_no_title_names_it(tmp_path: Path) -> None:
     path = tmp_path / "TS.mdoc"
     path.write_text("[ZValue = 0]\r\nTiltAngle = 0\r\nRotationAngle = 175.3\r\n")

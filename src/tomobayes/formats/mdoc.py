@@ -1,7 +1,7 @@
 """SerialEM's and Tomo5's mdoc: stage angle, time, dose, frames and tilt axis of every view.
 
 The dose before a view is PriorRecordDose where the file has it, else the sum of ExposureDose of the views before it. The order is that of
-DateTime. Neither is guessed: where a file does not tell them, the faults of `Acquired` say why.
+DateTime, else of PriorRecordDose. Neither is guessed: where a file does not tell them, the faults of `Acquired` say why.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ def read_mdoc(path: Path) -> Acquired:
     _check(path, sections)
     doses, dose_fault = _doses(sections)
     order, order_fault = _order(sections)
+    if order is None and None not in doses:
+        order, order_fault = np.argsort(np.argsort(np.array(doses))).tolist(), ""
+    if order is not None and None not in doses and np.any(np.argsort(np.argsort(np.array(doses))) != order):
+        doses, dose_fault = [None] * len(doses), "PriorRecordDose does not grow with DateTime"
     if not dose_fault and all(dose is None for dose in doses):
         doses = _summed(sections, order)
         dose_fault = order_fault and f"the dose is given view by view, but {order_fault}"

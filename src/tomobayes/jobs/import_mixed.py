@@ -52,7 +52,7 @@ def compose_dataset(parameters: ImportProject) -> Imported:
     problems: list[Problem] = []
     given = _given(parameters)
     composed = [one for source in sources if (one := compose_series(source, given, problems)) is not None]
-    poses = read_picks(parameters, problems)
+    poses = _read_picks(parameters, problems)
     if problems:
         raise BadInput(_together(problems))
     series = tuple(one.series for one in composed)
@@ -73,7 +73,7 @@ def compose_dataset(parameters: ImportProject) -> Imported:
 def compose_picks(parameters: ImportProject, series: Sequence[TiltSeries], optics: Sequence[Optics]) -> tuple[Particles, tuple[Path, ...]]:
     """Particles of other programs in tilt series of a project, and the files they were read from."""
     problems: list[Problem] = []
-    poses = read_picks(parameters, problems)
+    poses = _read_picks(parameters, problems)
     particles = None if problems else _particles(parameters, poses, series, {}, problems)
     if problems or particles is None:
         raise BadInput(problems)
@@ -81,7 +81,7 @@ def compose_picks(parameters: ImportProject, series: Sequence[TiltSeries], optic
     return _with_optics(particles, [names.index(one.optics_name) for one in series]), tuple(one.file for one in poses)
 
 
-def read_picks(parameters: ImportProject, problems: list[Problem]) -> list[Poses]:
+def _read_picks(parameters: ImportProject, problems: list[Problem]) -> list[Poses]:
     """All files of particles."""
     poses: list[Poses] = []
     with collecting(problems):
