@@ -12,6 +12,7 @@ from tomobayes.cli import main
 from tomobayes.formats.mrc import read_map, write_map
 from tomobayes.formats.relion import read_dataset, write_dataset
 from tomobayes.formats.star import read_star
+from tomobayes.jobs.describe import describe
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.model import Map, Reference
 
@@ -47,6 +48,7 @@ def test_subtraction_goes_along_with_every_verb(whole):
     assert main(["subtract", "--i", "whole", "--mask", "mask.mrc", "--o", "less"]) == 0
     assert main(["select", "--i", "less", "--tilt-series", "TS_01", "--o", "some"]) == 0
     some, less = read_dataset("some"), read_dataset("less")
+    assert any("subtracted" in sentence for sentence in describe(some).sentences)
     assert some.subtraction is not None and some.particles.subtracted_rotation is not None
     kept = less.particles.tilt_series == 0
     np.testing.assert_allclose(some.particles.subtracted_rotation, less.particles.subtracted_rotation[kept], atol=1e-6)

@@ -79,7 +79,8 @@ def _source(dataset: Dataset) -> str:
     if particles.subtomograms is not None:
         return f"pseudo-subtomograms of {particles.subtomograms.box} px at {format_number(particles.subtomograms.pixel_size_angstrom)} Å"
     present = [series for series in dataset.tilt_series if series.images is not None]
-    return "the tilt series" if len(present) == len(dataset.tilt_series) else f"{len(present)} of {len(dataset.tilt_series)} tilt series"
+    told = "the tilt series" if len(present) == len(dataset.tilt_series) else f"{len(present)} of {len(dataset.tilt_series)} tilt series"
+    return told if dataset.subtraction is None else f"{told}, less the signal that was subtracted"
 
 
 def _row(series: TiltSeries, n_particles: int) -> tuple[str | int | float, ...]:
