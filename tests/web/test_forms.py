@@ -9,11 +9,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from tomobayes.cli import _app
-from tomobayes.jobs.parameters import Align, Cycle, Mask, Refine, Select, Simulate
+from tomobayes.jobs.parameters import Align, Cycle, JobParameters, Mask, Refine, Select, Simulate
 from tomobayes.jobs.verbs import VERBS
 from tomobayes.project import find_job
 from tomobayes.web.fields import OF_THE_RUN, every_field, groups_of
 from tomobayes.web.forms import asked_again, filled, to_continue, values_of
+from tomobayes.web.inputs import FOLLOWERS
 
 EXAMPLES = [
     Refine(i="Import/job001", particle_diameter=270.5, sym="C6", healpix_order=3, ref="a map.mrc", workers=2, box=64, likelihood="relion4"),
@@ -24,7 +25,10 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("parameters", VERBS, ids=lambda parameters: parameters.verb)
+JOBS = [parameters for parameters in VERBS if issubclass(parameters, JobParameters)]
+
+
+@pytest.mark.parametrize("parameters", JOBS, ids=lambda parameters: parameters.verb)
 def test_every_option_has_a_field_with_its_help(client: TestClient, parameters):
     page = client.get(f"/new/{parameters.verb}").text
     fields = {field.name: field for field in every_field(groups_of(parameters))}
@@ -108,3 +112,10 @@ def test_a_form_that_follows_a_job_begins_with_what_it_offers(client: TestClient
     page = client.get("/new/refine?after=MaskCreate/job002").text
     assert re.search(r'name="mask" value="MaskCreate/job002/mask.mrc"', page)
     assert client.get("/new/refine?after=nothing").status_code == 200
+
+
+def test_what_may_follow_is_there_and_makes_jobs(client: TestClient):
+    verbs = {parameters.verb for parameters in JOBS}
+    assert verbs >= {verb for followers in FOLLOWERS.values() for verb in followers} | FOLLOWERS.keys()
+    assert client.get("/new/info").status_code == 404
+    assert {match[1] for match in re.finditer(r'href="/new/([a-z-]+)"', client.get("/new").text)} == verbs

@@ -86,9 +86,11 @@ def test_options_of_a_form_are_no_words_for_a_shell(project: Path):
 def test_a_running_job_can_be_asked_to_stop(client: TestClient, project: Path):
     folder = project / "MaskCreate" / "job001"
     with folder_lock(folder):
-        assert "Stop after iteration" in client.get("/job/MaskCreate/job001").text
+        page = client.get("/job/MaskCreate/job001").text
+        assert "Stop now" in page and "Stop after iteration" not in page  # a mask has no iterations
         assert client.post("/stop/MaskCreate/job001").status_code == 303
         assert (folder / "RELION_JOB_ABORT_NOW").exists()
+        assert "stops after this iteration" in client.get("/job/MaskCreate/job001").text
         assert client.post("/delete/MaskCreate/job001").status_code == 400
     assert client.post("/stop/MaskCreate/job001").status_code == 409
 

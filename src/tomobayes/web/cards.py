@@ -9,7 +9,7 @@ from pathlib import Path
 from tomobayes.jobs.log import duration
 from tomobayes.model import BadInput
 from tomobayes.project import Job, Status, read_progress
-from tomobayes.report import Chart, Fact, Report, Slices, draw_thumbnail, image_name, read_report
+from tomobayes.report import Address, Chart, Fact, Report, Slices, draw_thumbnail, image_name, read_report
 from tomobayes.web.desk import at
 from tomobayes.web.relion_jobs import relion_report
 
@@ -77,15 +77,13 @@ def _report(folder: Path, modified: int) -> Report | None:
     return read_report(folder)
 
 
-@dataclass(frozen=True)
-class image_address:  # noqa: N801 (called like a function)
-    """Where the browser finds images of a job's report; the address changes with the report, so that no old one is shown."""
+def image_address(job: Job) -> Address:
+    """Where the browser finds images of a job's report; the address changes with the image, so that no old one is shown."""
 
-    job: Job
-
-    def __call__(self, slices: Slices, label: str) -> str:
-        """Of the image of this label."""
+    def address(slices: Slices, label: str) -> str:
         name = image_name(slices, label)
-        file = self.job.folder / "report" / name
+        file = job.folder / "report" / name
         version = file.stat().st_mtime_ns if file.exists() else 0
-        return f"{at(f'{self.job.name}/report/{name}', 'files')}?v={version}"
+        return f"{at(f'{job.name}/report/{name}', 'files')}?v={version}"
+
+    return address

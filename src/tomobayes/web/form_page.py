@@ -34,7 +34,8 @@ Values = Mapping[str, str]
 
 def choose(request: Request) -> Response:
     """Every job there is, to choose one."""
-    kinds = [(parameters.verb, (verb.__doc__ or "").split("\n")[0], _folder(parameters)) for parameters, verb in VERBS.items()]
+    jobs = [(parameters, verb) for parameters, verb in VERBS.items() if issubclass(parameters, JobParameters)]
+    kinds = [(parameters.verb, (verb.__doc__ or "").split("\n")[0], parameters.folder) for parameters, verb in jobs]
     return page(request, "choose.html", kinds=kinds)
 
 
@@ -111,8 +112,9 @@ def started(request: Request) -> Response:
 
 
 def _asked(request: Request) -> type[Parameters]:
+    """The kind of job that an address names; verbs that make no job have no form."""
     parameters = PARAMETERS_OF.get(request.path_params["verb"])
-    if parameters is None:
+    if parameters is None or not issubclass(parameters, JobParameters):
         raise HTTPException(404, "There is no such kind of job.")
     return parameters
 
@@ -178,10 +180,6 @@ def _changeable(parameters: type[Parameters], job: Job | None) -> frozenset[str]
     if job is None or not issubclass(parameters, JobParameters):
         return frozenset(parameters.model_fields) - {"from_iteration"}
     return (parameters.may_change | parameters.free_to_change) & frozenset(parameters.model_fields)
-
-
-def _folder(parameters: type[Parameters]) -> str:
-    return parameters.folder if issubclass(parameters, JobParameters) else ""
 
 
 def _planned(words: Sequence[str], directory: Path) -> list[str]:

@@ -12,16 +12,17 @@ from tomobayes.web.fields import as_text
 __all__ = ["FOLLOWERS", "Offer", "after", "offers"]
 
 FOLLOWERS = {
-    "simulate": ("refine", "reconstruct"),
-    "import": ("info", "reconstruct", "refine"),
-    "reconstruct": ("refine", "postprocess", "mask"),
-    "refine": ("mask", "postprocess", "classify", "refine-ctf", "align", "select"),
+    "simulate": ("reconstruct", "refine"),
+    "import": ("reconstruct", "initial-model", "refine"),
+    "initial-model": ("refine", "mask"),
+    "reconstruct": ("refine", "postprocess"),
+    "refine": ("mask", "postprocess", "classify", "refine-ctf", "align", "select", "export"),
     "classify": ("select", "refine"),
     "mask": ("postprocess", "refine"),
     "postprocess": ("local-resolution", "refine-ctf", "align"),
     "refine-ctf": ("align", "refine"),
     "align": ("refine", "refine-ctf"),
-    "select": ("refine", "reconstruct"),
+    "select": ("refine", "reconstruct", "export"),
     "dedupe": ("refine", "reconstruct"),
     "sample-surface": ("dedupe", "refine"),
 }
