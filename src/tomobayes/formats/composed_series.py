@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomobayes.formats.alignment import geometry_of
+from tomobayes.formats.composed_sizes import Sizes, sizes_of
 from tomobayes.formats.composed_views import ComposedViews, compose_views
 from tomobayes.formats.mrc_images import MrcImages
 from tomobayes.formats.sources import Given, Sources
@@ -23,7 +24,6 @@ __all__ = ["Composed", "Understood", "compose_series"]
 
 USUAL_HAND = -1.0
 FAR_AXIS_DEGREES = 5.0
-SAME_SIZE = 0.1
 MISSING = {
     "aligned": ("has no alignment", "give one with --alignment (a folder of etomo, an .xf file, an .aln file)"),
     "defocused": ("has no defoci", "give them with --ctf (text of CTFFIND, a .star of gctf, a .defocus file)"),
@@ -73,7 +73,7 @@ def compose_series(sources: Sources, given: Given, problems: list[Problem]) -> C
             problems.append(Problem(None, f"tilt series {sources.name}", what, remedy=remedy))
     if sources.aligned is None or sources.defocused is None:
         return None
-    sizes = _sizes(sources, given, problems)
+    sizes = sizes_of(sources, given, problems)
     optics = _optics(sources, given, problems)
     axes = _axes(sources, given, problems)
     views = compose_views(sources, given, problems)
@@ -100,66 +100,6 @@ def compose_series(sources: Sources, given: Given, problems: list[Problem]) -> C
         aligned_rows=tuple(view.aligned_row for view in views.views),
         aligned_scale=sizes.aligned / sizes.pixel,
     )
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Pixel sizes in Å, sizes in pixels of the tilt images."""
-
-    pixel: float
-    pixel_from: str
-    aligned: float
-    image: tuple[int, int]
-    tomogram: tuple[int, int, int]
-    sentences: tuple[str, ...]
-
-
-def _sizes(sources: Sources, given: Given, problems: list[Problem]) -> _Sizes | None:
-    assert sources.aligned is not None
-    mdoc, images, aligned = sources.acquired, sources.images, sources.aligned
-    told = [
-        ("--angpix", given.pixel_size_angstrom),
-        ("the images", images.pixel_size_angstrom if images is not None else None),
-        ("the mdoc", mdoc.pixel_size_angstrom if mdoc is not None else None),
-    ]
-    pixel_from, pixel = next(((source, value) for source, value in told if value is not None), ("", None))
-    if pixel is None:
-        problems.append(
-            Problem(None, f"tilt series {sources.name}", "its pixel size is not known", remedy="give --angpix (Å, of the tilt images)")
-        )
-        return None
-    sentences = tuple(
-        f"{sources.name}: the pixel size is {pixel:g} Å by {pixel_from}, {value:g} Å by {source}"
-        for source, value in told
-        if value is not None and abs(value - pixel) > 1e-3 * pixel
-    )
-    of_mdoc = _scaled(mdoc.image_size, (mdoc.pixel_size_angstrom or pixel) / pixel) if mdoc is not None else None
-    image: tuple[int, ...] | None = given.image_size or (images.size if images is not None else None)
-    wide = given.aligned_angstrom or (pixel * image[0] / aligned.image_size[0] if image and aligned.image_size else None)
-    aligned_angstrom = wide or pixel
-    image = image or _scaled(aligned.image_size, aligned_angstrom / pixel) or of_mdoc
-    tomogram = given.tomogram_size or _scaled(aligned.tomogram_size, aligned_angstrom / pixel)
-    if image is None:
-        remedy = "give the images with --tilt-images, or --image-size (width height, in pixels)"
-        problems.append(Problem(None, f"tilt series {sources.name}", "the size of its images is not known", remedy=remedy))
-    if tomogram is None:
-        remedy = "give --tomogram-size (x y z, in pixels of the tilt images)"
-        problems.append(Problem(None, f"tilt series {sources.name}", "the size of its tomogram is not known", remedy=remedy))
-    if pixel_from == "the mdoc" and image is not None and of_mdoc is not None and _differ(image, of_mdoc):
-        what = f"the mdoc's {pixel:g} Å per pixel are of images of {of_mdoc[0]} x {of_mdoc[1]}, but these have {image[0]} x {image[1]}"
-        problems.append(Problem(None, f"tilt series {sources.name}", what, remedy="give --angpix (Å, of the tilt images)"))
-    if image is None or tomogram is None:
-        return None
-    return _Sizes(pixel, pixel_from, aligned_angstrom, (image[0], image[1]), (tomogram[0], tomogram[1], tomogram[2]), sentences)
-
-
-def _differ(first: Sequence[int], second: Sequence[int]) -> bool:
-    """By more than a margin that was cut off, whichever way the images are turned."""
-    return any(abs(a - b) > SAME_SIZE * b for a, b in zip(sorted(first), sorted(second), strict=True))
-
-
-def _scaled(size: tuple[int, ...] | None, factor: float) -> tuple[int, ...] | None:
-    return None if size is None else tuple(max(1, round(edge * factor)) for edge in size)
 
 
 def _optics(sources: Sources, given: Given, problems: list[Problem]) -> Optics | None:
@@ -210,7 +150,7 @@ def _turn(degrees: float) -> float:
     return (degrees + 180) % 360 - 180
 
 
-def _series(sources: Sources, composed: ComposedViews, sizes: _Sizes, understood: Understood, optics_name: str) -> TiltSeries:
+def _series(sources: Sources, composed: ComposedViews, sizes: Sizes, understood: Understood, optics_name: str) -> TiltSeries:
     views = composed.views
     geometry = geometry_of([view.aligned for view in views], sizes.pixel, sizes.aligned, sizes.image, sizes.tomogram)
     u, v, astigmatism, phase = (

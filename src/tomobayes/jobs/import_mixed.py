@@ -66,7 +66,7 @@ def compose_dataset(parameters: ImportProject) -> Imported:
     understood = tuple(one.understood for one in composed)
     sentences = [sentence for one in understood for sentence in one.sentences]
     if parameters.hand is None:
-        sentences.append("The hand is not given: −1 is assumed, as on most microscopes.")
+        sentences.append("The hand is not given: −1 is assumed, as on most microscopes; check measures it once particles have poses.")
     return Imported(Dataset(series, optics, particles, motion), understood, tuple([*notes, *sentences, *told]), _files(sources, poses))
 
 
