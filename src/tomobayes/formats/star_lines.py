@@ -75,7 +75,7 @@ def _take(blocks: list[_Block], tokens: list[str], quoted: bool, number: int) ->
     """Put one line's tokens where they belong; what is wrong and its remedy if they belong nowhere."""
     first = tokens[0]
     if not quoted and first.lower().startswith("data_"):
-        return _start_block(blocks, first[5:], number)
+        return _start_block(blocks, " ".join(tokens)[5:], number)  # names of tomograms, and so of tables, may hold spaces
     if not blocks:
         return "stands before the first data_ block", "start the file with a data_ line"
     block = blocks[-1]
