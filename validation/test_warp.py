@@ -120,7 +120,7 @@ def test_what_is_written_for_warp_is_read_again(shared, claims, tmp_path):
     polished = read_dataset(root / "Polish/job070", trajectories="none", root=root, require_images=False)
     polished = replace(polished, tilt_series=tuple(replace(one, image_size=(3838, 3710)) for one in polished.tilt_series))
     for name, dataset in (("EMPIAR-10491", refined), ("EMPIAR-10164", polished)):
-        written = write_warp(tmp_path / name, dataset)
+        written = write_warp(tmp_path / name, dataset, {})
         again = read_warp(written.settings, written.m_particles).dataset
         moved, turned = _apart(dataset, again)
         claims.measured(f"{name}: positions in the images after writing and reading, largest difference (Å)", moved, at_most=1e-3)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tomobayes.formats.relion import read_dataset, write_dataset
 from tomobayes.formats.star import read_star
 from tomobayes.formats.warp import (
     WarpSizes,
@@ -24,8 +25,8 @@ from tomobayes.formats.warp_frame import WarpFrame
 from tomobayes.formats.warp_geometry import as_optics, as_tilt_series
 from tomobayes.formats.warp_sampling import sample_count, sampled
 from tomobayes.imaging.views import transfer, views_of
-from tomobayes.model import Dataset, Deformation, DeformationKind
-from warp_example import IMAGE, PIXEL, SIZES, VOLUME, refined_series, write_project
+from tomobayes.model import BadInput, Dataset, Deformation, DeformationKind
+from warp_example import IMAGE, PIXEL, SIZES, VOLUME, refined_series, write_m_table, write_project
 
 FREQUENCY = torch.tensor([[0.03, 0.01], [-0.02, 0.05], [0.0, 0.08]], dtype=torch.float64)
 
@@ -86,7 +87,7 @@ def refined(tmp_path: Path) -> Dataset:
 
 def test_what_is_written_is_read_again(refined: Dataset, tmp_path: Path) -> None:
     """Into new files: image warp, stage angles, magnification, weights, hand, motion."""
-    written = write_warp(tmp_path / "new", refined)
+    written = write_warp(tmp_path / "new", refined, {})
     assert written.settings is not None
     again = read_warp(written.settings, written.m_particles, sizes=WarpSizes(image_size=SIZES.image_size))
     assert_alike(refined, again.dataset)
@@ -128,7 +129,7 @@ def test_originals_are_kept_but_for_what_changed(refined: Dataset, tmp_path: Pat
 def test_angles_that_are_no_common_inclination_move_points_by_volume_warp(refined: Dataset, tmp_path: Path) -> None:
     """Particles that do not move of themselves then need one position each, and still land where they did."""
     still = replace(refined, motion_angstrom=None)
-    written = write_warp(tmp_path / "still", still)
+    written = write_warp(tmp_path / "still", still, {})
     assert "wrpCoordinateX2" not in next(iter(read_star(written.m_particles or "").values())).columns
     assert_alike(still, read_warp(written.processing, written.m_particles, sizes=SIZES).dataset)
     assert_alike(still, read_warp(written.processing, written.particles, sizes=SIZES).dataset)
@@ -156,11 +157,29 @@ def test_a_relion_project_goes_to_warp_and_back(dataset: Dataset, tmp_path: Path
 def test_b_factors_take_ms_decay_for_the_critical_dose(refined: Dataset, tmp_path: Path) -> None:
     """M knows no other; said so."""
     damped = tuple(replace(one, b_factor=np.full(9, 20.0), b_factor_per_dose=0.0) for one in refined.tilt_series)
-    written = write_warp(tmp_path / "b", replace(refined, tilt_series=damped))
+    written = write_warp(tmp_path / "b", replace(refined, tilt_series=damped), {})
     factors = read_warp_tilt_series(written.processing / "TS_1.xml").grid("GridDoseBfacs").values[:, 0, 0]
     area = float(np.linalg.det(np.array(refined.optics[0].magnification)))
     assert np.allclose(factors, -20 * area - 4 * damped[0].dose)
     assert any("critical dose" in note for note in written.notes)
+
+
+def test_a_project_of_warps_stays_one_through_relion_files(tmp_path: Path) -> None:
+    """Imported, written as RELION 5 has it, read and exported: the files it came from, and particles that do not move still do not."""
+    folder = write_project(tmp_path / "m", [replace(refined_series("TS_1", 1), linear={})])
+    write_m_table(tmp_path / "still.star", ["TS_1"], samples=1)
+    given = read_warp(folder, tmp_path / "still.star", sizes=SIZES).dataset
+    relion = read_dataset(write_dataset(tmp_path / "relion", given), require_images=False)
+    assert relion.tilt_series[0].image_size is None
+    written = write_warp(tmp_path / "warp", relion)
+    assert (written.processing / "TS_1.xml").read_bytes() == (folder / "TS_1.xml").read_bytes()
+    assert "wrpCoordinateX2" not in next(iter(read_star(written.m_particles or "").values())).columns
+    assert_alike(given, read_warp(written.processing, written.m_particles, sizes=SIZES).dataset)
+    unsized = replace(relion, tilt_series=tuple(replace(one, globals_={}) for one in relion.tilt_series))
+    with pytest.raises(BadInput, match="size of the images"):
+        write_warp(tmp_path / "unsized", unsized)
+    (folder / "TS_1.xml").unlink()
+    assert any("is not there" in note for note in write_warp(tmp_path / "gone", relion).notes)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +193,7 @@ def test_deformations_become_image_warps(
     size = {"affine": 0.01, "spline": 1.0, "fourier": 1.0}[kind]
     deformation = Deformation(kind, rng.normal(0, size, (9, count)), grid)
     given = replace(refined, tilt_series=tuple(replace(one, deformation=deformation) for one in refined.tilt_series), motion_angstrom=None)
-    written = write_warp(tmp_path / "warp", given)
+    written = write_warp(tmp_path / "warp", given, {})
     again = read_warp(written.processing, written.m_particles, sizes=SIZES).dataset
     ours, theirs = (views_of(one, np.flatnonzero(one.particles.tilt_series == 0)).centre_px for one in (given, again))
     assert ours is not None

@@ -24,6 +24,7 @@ __all__ = ["as_warp_series", "is_natural_spline", "warp_frame"]
 
 Float = NDArray[np.float64]
 SAME = 1e-6
+OPTICS_DIGITS = 2e-6
 NODES_BETWEEN = 4
 
 
@@ -54,7 +55,7 @@ def as_warp_series(series: TiltSeries, optics: Optics, original: WarpTiltSeries 
         base = _with_geometry(base, series, frame)
     if is_turned or before is None or not _same_places(before, series):
         base = _with_places(base, series, frame)
-    if before is None or not _same_optics(before, series) or as_optics(base, optics.name) != replace(optics, columns={}):
+    if before is None or not (_same_defoci(before, series) and _same_optics(as_optics(base, ""), optics)):
         base = _with_optics(base, series, optics)
     if before is None or not _same_weights(before, series):
         base = _with_weights(base, series)
@@ -251,13 +252,30 @@ def _same_places(before: TiltSeries, series: TiltSeries) -> bool:
     )
 
 
-def _same_optics(before: TiltSeries, series: TiltSeries) -> bool:
+def _same_defoci(before: TiltSeries, series: TiltSeries) -> bool:
     return (
         np.allclose(before.defocus_u_angstrom, series.defocus_u_angstrom, rtol=0, atol=1e-3)
         and np.allclose(before.defocus_v_angstrom, series.defocus_v_angstrom, rtol=0, atol=1e-3)
         and np.allclose(before.astigmatism_radians, series.astigmatism_radians, rtol=0, atol=SAME)
         and np.allclose(before.phase_shift_radians, series.phase_shift_radians, rtol=0, atol=SAME)
     )
+
+
+def _same_optics(first: Optics, second: Optics) -> bool:
+    """But for their names, and to the digits that files have."""
+    numbers = [
+        (
+            one.voltage_kv,
+            one.spherical_aberration_mm,
+            one.amplitude_contrast,
+            *np.ravel(one.magnification),
+            *one.even_zernike,
+            *one.odd_zernike,
+        )
+        for one in (first, second)
+    ]
+    is_alike = len(first.even_zernike) == len(second.even_zernike) and len(numbers[0]) == len(numbers[1])
+    return is_alike and np.allclose(numbers[0], numbers[1], rtol=1e-6, atol=OPTICS_DIGITS)
 
 
 def _same_weights(before: TiltSeries, series: TiltSeries) -> bool:

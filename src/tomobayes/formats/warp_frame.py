@@ -37,6 +37,7 @@ class WarpFrame:
     volume_angstrom : edges of the volume
     image_angstrom, image_size : edges of the images, in pixels too; None where nobody knows them
     images : the tilt images of the tilts that are used, or None
+    file : the tilt series' own, or None where it has none yet
     """
 
     pixel_size_angstrom: float
@@ -44,6 +45,7 @@ class WarpFrame:
     image_angstrom: tuple[float, float] | None
     image_size: tuple[int, int] | None
     images: MrcImages | None = None
+    file: Path | None = None
 
 
 def frame_of(series: WarpTiltSeries, path: Path, project: WarpProject, given: WarpSizes, root: Path | None) -> WarpFrame:
@@ -73,7 +75,7 @@ def frame_of(series: WarpTiltSeries, path: Path, project: WarpProject, given: Wa
         raise BadInput(problems)
     size = _shape(headers) or given.image_size or _in_pixels(image, pixel)
     _check_images(headers, size, image, pixel, path)
-    return WarpFrame(pixel, volume, image, size, _images(series, headers, pixel))
+    return WarpFrame(pixel, volume, image, size, _images(series, headers, pixel), path)
 
 
 def _averages(series: WarpTiltSeries, path: Path, root: Path | None) -> list[MrcHeader]:

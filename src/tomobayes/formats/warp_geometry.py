@@ -8,15 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomobayes.formats.cells import text_of
+from tomobayes.formats.paths import name_from
 from tomobayes.formats.warp_frame import WarpFrame
 from tomobayes.formats.warp_grids import node_slopes
 from tomobayes.formats.warp_positions import MICROMETRE, movement_nodes, stage_corrections, tilt_rotations
 from tomobayes.formats.warp_tilt_series import WarpTiltSeries
 from tomobayes.model import Deformation, Optics, TiltSeries
 
-__all__ = ["DOSE_B_FACTOR", "as_optics", "as_tilt_series", "at_centre", "defocus_ellipse", "hermite_coefficients", "principal_defoci"]
+__all__ = [
+    "DOSE_B_FACTOR",
+    "IMAGE_SIZE_LABELS",
+    "ORIGIN_LABEL",
+    "as_optics",
+    "as_tilt_series",
+    "at_centre",
+    "defocus_ellipse",
+    "hermite_coefficients",
+    "principal_defoci",
+]
 
 Float = NDArray[np.float64]
+ORIGIN_LABEL = "wrpTiltSeriesFile"
+"""Column of tomograms.star with the file that a tilt series was read from, so that it can be written into that file again."""
+IMAGE_SIZE_LABELS = ("wrpImageSizeX", "wrpImageSizeY")
+"""Columns with the size of the images, which tell what a deformation means where the images themselves are not at hand."""
 DOSE_B_FACTOR = 3.0
 """Å² per e/Å²: the least decay that M lets a tilt have whose weights were estimated."""
 
@@ -76,6 +91,7 @@ def as_tilt_series(series: WarpTiltSeries, frame: WarpFrame, optics_name: str) -
         deformation=_deformation(series, frame),
         images=frame.images,
         columns=_columns(series),
+        globals_=_origin(frame),
     )
 
 
@@ -156,6 +172,14 @@ def _weights(series: WarpTiltSeries) -> tuple[Float, Float, float]:
     if series.grid("GridDoseBfacs").is_constant:
         decay = -4 * series.dose
     return scale, (-(decay + series.b_factor) - DOSE_B_FACTOR * series.dose) / area, DOSE_B_FACTOR / area
+
+
+def _origin(frame: WarpFrame) -> dict[str, str]:
+    """What the tilt series' row of tomograms.star keeps of where it came from."""
+    if frame.file is None:
+        return {}
+    sizes = {label: str(edge) for label, edge in zip(IMAGE_SIZE_LABELS, frame.image_size or (), strict=False)}
+    return {ORIGIN_LABEL: name_from(frame.file), **sizes}
 
 
 def _columns(series: WarpTiltSeries) -> dict[str, NDArray[np.str_]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from tomobayes.formats.problems import shortened
 from tomobayes.formats.warp_export_particles import trajectories_of, write_m_particles, write_warp_particles
 from tomobayes.formats.warp_export_series import as_warp_series, is_natural_spline, warp_frame
 from tomobayes.formats.warp_frame import WarpFrame
-from tomobayes.formats.warp_tilt_series import WarpTiltSeries
+from tomobayes.formats.warp_geometry import IMAGE_SIZE_LABELS, ORIGIN_LABEL
+from tomobayes.formats.warp_tilt_series import WarpTiltSeries, read_warp_tilt_series
 from tomobayes.formats.warp_tomostar import Tomostar, write_tomostar
 from tomobayes.formats.warp_write_series import write_warp_tilt_series
-from tomobayes.model import Dataset, Deformation, Optics, TiltSeries
+from tomobayes.model import BadInput, Dataset, Deformation, Optics, Problem, TiltSeries
 
 __all__ = ["WarpExport", "write_warp"]
 
@@ -53,14 +54,19 @@ def write_warp(folder: Path | str, dataset: Dataset, originals: Mapping[str, War
     ----------
     folder : where to write
     dataset : what to write
-    originals : name -> tilt series as it was read from Warp; its file is then kept but for what has changed
+    originals : name -> tilt series as it was read from Warp; its file is then kept but for what has changed. By default those that the
+        tilt series were imported from, where they are still there; none with an empty mapping
 
     Raises
     ------
+    BadInput
+        deformed images of which nobody knows the size
     ValueError
         an original that uses another number of tilts
     """
-    folder, known = Path(folder), originals or {}
+    dataset = replace(dataset, tilt_series=_sized(dataset.tilt_series))
+    folder, notes = Path(folder), _notes(dataset)
+    known = _originals(dataset.tilt_series, notes) if originals is None else originals
     optics = {group.name: group for group in dataset.optics}
     series = [as_warp_series(one, _optics_of(one, dataset, optics), known.get(one.name)) for one in dataset.tilt_series]
     frames = [warp_frame(one, known.get(one.name)) for one in dataset.tilt_series]
@@ -68,7 +74,7 @@ def write_warp(folder: Path | str, dataset: Dataset, originals: Mapping[str, War
         write_tomostar(folder / "tomostar" / f"{one.name}.tomostar", _tomostar(one, own))
         write_warp_tilt_series(folder / "warp_tiltseries" / f"{one.name}.xml", one)
     settings = _write_settings(folder / "warp_tiltseries.settings", dataset.tilt_series, frames, dataset.optics)
-    particles, m_particles, notes = None, None, list(_notes(dataset))
+    particles, m_particles = None, None
     if len(dataset.particles):
         trajectories = trajectories_of(dataset, series, frames)
         particles = folder / "particles.star"
@@ -81,6 +87,43 @@ def write_warp(folder: Path | str, dataset: Dataset, originals: Mapping[str, War
                 f"Particles move: {trajectories.samples.shape[1]} samples each in M's table, {_precision(trajectories.error_angstrom)}."
             )
     return WarpExport(settings, folder / "warp_tiltseries", folder / "tomostar", particles, m_particles, tuple(notes))
+
+
+def _sized(tilt_series: Sequence[TiltSeries]) -> tuple[TiltSeries, ...]:
+    """The tilt series with the size of their images, from where they were imported if the images are not at hand."""
+    sized, unknown = [], []
+    for one in tilt_series:
+        cells = [one.globals_.get(label, "") for label in IMAGE_SIZE_LABELS]
+        if one.image_size is None and all(cell.isascii() and cell.isdigit() and int(cell) > 0 for cell in cells):
+            one = replace(one, image_size=(int(cells[0]), int(cells[1])))
+        if one.image_size is None and one.deformation is not None and one.deformation.coefficients.any():
+            unknown.append(one.name)
+        sized.append(one)
+    if unknown:
+        what = f"deformations of {shortened(unknown)} cannot be written: the size of the images is not known"
+        raise BadInput(Problem(None, "", what, remedy="bring the tilt images to where the tables say they are"))
+    return tuple(sized)
+
+
+def _originals(tilt_series: Sequence[TiltSeries], notes: list[str]) -> dict[str, WarpTiltSeries]:
+    """The tilt series as they were imported; a note where that file is gone or has other tilts now."""
+    found = {}
+    for one in tilt_series:
+        name = one.globals_.get(ORIGIN_LABEL)
+        if name is None:
+            continue
+        try:
+            original = read_warp_tilt_series(name)
+        except BadInput as error:
+            notes.append(
+                f"{one.name}: a new file is written, since the one it was imported from cannot be read ({error.problems[0].what})."
+            )
+            continue
+        if int(original.is_used.sum()) == one.n_tilts:
+            found[one.name] = original
+        else:
+            notes.append(f"{one.name}: a new file is written, since the one it was imported from uses other tilts.")
+    return found
 
 
 def _precision(error_angstrom: float) -> str:
