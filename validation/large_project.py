@@ -33,14 +33,19 @@ def _tilts(name: str) -> str:
     dose = 3.0 * np.argsort(np.argsort(np.abs(angle) + 1e-3 * angle))
     labels = ["rlnTomoXTilt", "rlnTomoYTilt", "rlnTomoZRot", "rlnTomoXShiftAngst", "rlnTomoYShiftAngst", "rlnMicrographPreExposure"]
     labels += ["rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnMicrographName"]
-    rows = [
-        f"0.0 {angle[i]:.3f} 85.0 10.5 -3.25 {dose[i]:.2f} 31000.0 30500.0 40.0 {i + 1:06d}@stacks/{name}.mrcs" for i in range(N_TILTS)
-    ]
+    rows = [f"0.0 {angle[i]:.3f} 85.0 10.5 -3.25 {dose[i]:.2f} 31000.0 30500.0 40.0 {i + 1:06d}@stacks/{name}.mrcs" for i in range(N_TILTS)]
     return _loop(name, labels, rows)
 
 
 def _tomograms(names: list[str]) -> str:
-    labels = ["rlnTomoName", "rlnTomoTiltSeriesStarFile", "rlnTomoTiltSeriesPixelSize", "rlnTomoHand", "rlnVoltage", "rlnSphericalAberration"]
+    labels = [
+        "rlnTomoName",
+        "rlnTomoTiltSeriesStarFile",
+        "rlnTomoTiltSeriesPixelSize",
+        "rlnTomoHand",
+        "rlnVoltage",
+        "rlnSphericalAberration",
+    ]
     labels += ["rlnAmplitudeContrast", "rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ", "rlnOpticsGroupName"]
     rows = [f"{name} tilt_series/{name}.star {PIXEL} -1 300.0 2.7 0.1 {SIZE[0]} {SIZE[1]} {SIZE[2]} og1" for name in names]
     return _loop("global", labels, rows)
@@ -50,7 +55,14 @@ def _write_particles(path: Path, names: list[str], per_series: int) -> None:
     random = np.random.default_rng(0)
     optics = ["rlnOpticsGroup", "rlnOpticsGroupName", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"]
     labels = ["rlnTomoName", "rlnTomoParticleName", *(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ")]
-    labels += ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", *(f"rlnOrigin{axis}Angst" for axis in "XYZ"), "rlnRandomSubset", "rlnOpticsGroup"]
+    labels += [
+        "rlnAngleRot",
+        "rlnAngleTilt",
+        "rlnAnglePsi",
+        *(f"rlnOrigin{axis}Angst" for axis in "XYZ"),
+        "rlnRandomSubset",
+        "rlnOpticsGroup",
+    ]
     with path.open("w") as stream:
         stream.write(_loop("optics", [*optics, "rlnTomoTiltSeriesPixelSize"], [f"1 og1 300.0 2.7 0.1 {PIXEL}"]))
         stream.write(_loop("particles", labels, []).rstrip("\n") + "\n")
@@ -59,6 +71,6 @@ def _write_particles(path: Path, names: list[str], per_series: int) -> None:
             angles, origin = random.uniform(-180, 180, (per_series, 3)), random.normal(0, 2, (per_series, 3))
             numbers = np.concatenate([place, angles, origin], 1)
             stream.writelines(
-                f"{name} {name}/{row + 1} " + "%.3f %.3f %.3f %.3f %.3f %.3f %.3f %.3f %.3f" % tuple(values) + f" {1 + row % 2} 1\n"
+                f"{name} {name}/{row + 1} {' '.join(format(value, '.3f') for value in values)} {1 + row % 2} 1\n"
                 for row, values in enumerate(numbers.tolist())
             )
