@@ -83,6 +83,9 @@ def test_particles_without_their_maps_are_refused(whole, capsys):
     assert "lacks the poses" in capsys.readouterr().err
     assert main(["subtract", "--i", "less", "--mask", "mask.mrc", "--o", "no"]) == 2
     assert "subtracted already" in capsys.readouterr().err
+    for verb in (["align"], ["refine-ctf", "--do-defocus"]):
+        assert main([*verb, "--i", "less", "--particle-diameter", "250", "--j", "1", "--o", "no"]) == 2
+        assert "all that particles show" in capsys.readouterr().err
     assert main(["join", "--i", "less", "halved", "--o", "no"]) == 2
     assert "Join the sets first" in capsys.readouterr().err
 

@@ -66,6 +66,9 @@ def load_compared(parameters: RefineCtf | Align, log: Log) -> Compared:
     assert files.half1 is not None and files.half2 is not None
     halves = read_half_maps(files.half1, files.half2)
     dataset = read_dataset(*parameters.members, ignore_stored=True)
+    if dataset.subtraction is not None:
+        what, why = "has signal subtracted", "tilt images are aligned with, and their optics told by, all that particles show"
+        raise BadInput(Problem(parameters.i, "", what, why, "use the set from which it was subtracted"))
     unbinned, pixel = coarsest_pixel(dataset), halves[0].pixel_size_angstrom
     if pixel < unbinned * (1 - PIXEL_TOLERANCE):
         what = f"has voxels of {pixel:g} Å, finer than the pixels of the tilt images, {unbinned:g} Å"
