@@ -176,6 +176,20 @@ def test_alignments_of_imod_leave_out_what_they_exclude_and_say_what_is_local(ca
     assert "the local alignment is left out, because TS_01local.xf is not there" in shown and "excluded by IMOD" in shown
 
 
+def test_alignments_of_binned_images_are_scaled_or_asked_about(capsys: pytest.CaptureFixture[str]) -> None:
+    write_sources(Path("in"))
+    path = Path("in/TS_01.aln")
+    path.write_text(path.read_text().replace("RawSize = 64 48 5", "RawSize = 32 24 5"))
+    assert imported("--tilt-images", "in") == 0
+    assert np.allclose(read_tomograms(Path("out/tomograms.star"))[0].shift_angstrom[0] / PIXEL, [21.5, -2.5], atol=1e-5)
+    write_imod(Path("in"), SORTED)
+    commands = Path("in/tilt.com")
+    commands.write_text(commands.read_text().replace("64 48", "32 24"))
+    assert imported("--tilt-images", "in", "--overwrite") == 2
+    assert "--alignment-angpix" in capsys.readouterr().err
+    assert imported("--tilt-images", "in", "--overwrite", "--alignment-angpix", "4") == 0
+
+
 def test_angles_that_do_not_follow_the_stage_are_views_mixed_up(capsys: pytest.CaptureFixture[str]) -> None:
     write_sources(Path("in"))
     write_imod(Path("in"), SORTED[::-1])

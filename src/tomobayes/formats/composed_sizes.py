@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tomobayes.formats.sources import Given, Sources
+from tomobayes.formats.views import Aligned
 from tomobayes.model import Problem
 
 __all__ = ["Sizes", "sizes_of"]
 
-SAME_SIZE = 0.1
+SAME_SIZE, CROPPED, ALIKE = 0.1, 0.2, 0.01
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ def sizes_of(sources: Sources, given: Given, problems: list[Problem]) -> Sizes |
     )
     of_mdoc = _scaled(mdoc.image_size, (mdoc.pixel_size_angstrom or pixel) / pixel) if mdoc is not None else None
     image: tuple[int, ...] | None = given.image_size or (images.size if images is not None else None)
-    wide = given.aligned_angstrom or (pixel * image[0] / aligned.image_size[0] if image and aligned.image_size else None)
-    aligned_angstrom = wide or pixel
+    aligned_angstrom = _aligned_pixel(sources.name, aligned, given, image, pixel, problems)
     image = image or _scaled(aligned.image_size, aligned_angstrom / pixel) or of_mdoc
     tomogram = given.tomogram_size or _scaled(aligned.tomogram_size, aligned_angstrom / pixel)
     if image is None:
@@ -71,6 +71,22 @@ def sizes_of(sources: Sources, given: Given, problems: list[Problem]) -> Sizes |
     if image is None or tomogram is None:
         return None
     return Sizes(pixel, pixel_from, aligned_angstrom, (image[0], image[1]), (tomogram[0], tomogram[1], tomogram[2]), sentences)
+
+
+def _aligned_pixel(
+    name: str, aligned: Aligned, given: Given, image: tuple[int, ...] | None, pixel: float, problems: list[Problem]
+) -> float:
+    """Pixel size of the images that were aligned: by their size against that of the tilt images, where both are known."""
+    seen = aligned.image_size or (aligned.tomogram_size[:2] if aligned.tomogram_size is not None else None)
+    if given.aligned_angstrom is not None or image is None or seen is None:
+        return given.aligned_angstrom or pixel
+    ratios = [edge / other for edge, other in zip(sorted(image), sorted(seen), strict=True)]
+    if aligned.image_size is not None and abs(ratios[0] - ratios[1]) < ALIKE * ratios[0]:
+        return pixel * ratios[0]
+    if any(abs(ratio - 1) > CROPPED for ratio in ratios):
+        what = f"images of {seen[0]} x {seen[1]} were aligned, but the tilt images have {image[0]} x {image[1]}"
+        problems.append(Problem(None, f"tilt series {name}", what, remedy="give --alignment-angpix (Å, of the images that were aligned)"))
+    return pixel
 
 
 def _differ(first: Sequence[int], second: Sequence[int]) -> bool:
