@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from small_experiment import BOX, OPTICS, PIXEL, particles, phantom, positions, recorded, series
+from small_experiment import BOX, OPTICS, PIXEL, Recorded, particles, phantom, positions, recorded, series
 from tomobayes.imaging.gathering import Gatherer, Portion, Source, portions
+from tomobayes.inference.classification.iteration import consensus
+from tomobayes.inference.classification.state import ClassSettings
 from tomobayes.inference.state import Settings
 from tomobayes.maps.masks import sphere_mask
-from tomobayes.model import Dataset, Particles
+from tomobayes.model import Dataset, Map, Particles
+from tomobayes.simulation.images import clean_images
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,21 @@ def experiment() -> Experiment:
         max_iterations=6,
     )
     return Experiment(dataset, given, settings)
+
+
+@pytest.fixture(scope="session")
+def mixed():
+    """Sixteen particles at known poses; every second pair lacks the density at x > 0."""
+    table = replace(particles(positions(4, 42)), class_number=1 + np.arange(16) % 4 // 2)
+    one = series(216, step=15.0, reach=45.0)
+    whole = phantom(sigma=6.0)
+    part = Map(whole.data * (np.arange(BOX) < BOX // 2 + 1), PIXEL)
+    dataset = Dataset((one,), (OPTICS,), table)
+    noise = np.random.default_rng(0).normal(0, 0.5, (one.n_tilts, 216, 216)).astype(np.float32)
+    images = -(noise + np.stack(list(clean_images(dataset, 0, [whole, part]))))
+    dataset = replace(dataset, tilt_series=(replace(one, images=Recorded(images)),))
+    mask = sphere_mask(BOX, 130.0 / PIXEL)
+    settings = ClassSettings(Settings(BOX, PIXEL, 130.0, np.eye(3)[None], mask, max_iterations=4), 2, mask)
+    parts = portions(dataset, np.ones(16, dtype=bool), folds=2)
+    gather = Gatherer(dataset, Source("series", BOX, 1.0, extract_box=BOX), BOX // 2 - 1)
+    return dataset, parts, gather, settings, consensus(table, parts, gather, settings)

@@ -8,39 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from small_experiment import BOX, OPTICS, PIXEL, Recorded, particles, phantom, positions, series
+from small_experiment import BOX
 from tomobayes.fourier.slices import extract_slices
 from tomobayes.fourier.volume import from_map
-from tomobayes.imaging.gathering import Gatherer, Source, portions
 from tomobayes.imaging.noise import precision
-from tomobayes.inference.classification.expectation import aligned, class_scores, memberships
-from tomobayes.inference.classification.iteration import classify, classify_once, consensus, random_start, with_classes
+from tomobayes.inference.classification.given_poses import aligned, class_scores
+from tomobayes.inference.classification.iteration import classify, classify_once, with_classes
 from tomobayes.inference.classification.maximisation import difference_fsc
-from tomobayes.inference.classification.state import ClassSettings
-from tomobayes.inference.state import Settings
-from tomobayes.maps.masks import sphere_mask
-from tomobayes.model import Dataset, Map
-from tomobayes.simulation.images import clean_images
+from tomobayes.inference.classification.seen import memberships
+from tomobayes.inference.classification.starts import random_start
 
 LABELS = np.arange(16) % 4 // 2
-
-
-@pytest.fixture(scope="module")
-def mixed():
-    """Sixteen particles at known poses; every second pair lacks the density at x > 0."""
-    table = replace(particles(positions(4, 42)), class_number=1 + LABELS)
-    one = series(216, step=15.0, reach=45.0)
-    whole = phantom(sigma=6.0)
-    part = Map(whole.data * (np.arange(BOX) < BOX // 2 + 1), PIXEL)
-    dataset = Dataset((one,), (OPTICS,), table)
-    noise = np.random.default_rng(0).normal(0, 0.5, (one.n_tilts, 216, 216)).astype(np.float32)
-    images = -(noise + np.stack(list(clean_images(dataset, 0, [whole, part]))))
-    dataset = replace(dataset, tilt_series=(replace(one, images=Recorded(images)),))
-    mask = sphere_mask(BOX, 130.0 / PIXEL)
-    settings = ClassSettings(Settings(BOX, PIXEL, 130.0, np.eye(3)[None], mask, max_iterations=4), 2, mask)
-    parts = portions(dataset, np.ones(16, dtype=bool), folds=2)
-    gather = Gatherer(dataset, Source("series", BOX, 1.0, extract_box=BOX), BOX // 2 - 1)
-    return dataset, parts, gather, settings, consensus(table, parts, gather, settings)
 
 
 def _truth() -> torch.Tensor:
@@ -74,8 +52,8 @@ def test_memberships_weigh_likelihood_by_occupancy():
 
 
 def test_classes_stay_where_the_truth_is(mixed):
-    _, parts, gather, settings, state = mixed
-    *_, last = classify(parts, gather, with_classes(state, _truth()), settings)
+    dataset, parts, gather, settings, state = mixed
+    *_, last = classify(dataset.particles, parts, gather, with_classes(state, _truth()), settings)
     assert (last.posterior.argmax(1).numpy() == LABELS).all()
     assert float(last.gain_nats.sum()) > 10
     torch.testing.assert_close(last.posterior.sum(1), torch.ones(16).double())
@@ -83,11 +61,11 @@ def test_classes_stay_where_the_truth_is(mixed):
 
 def test_a_particle_is_not_compared_with_itself(mixed):
     """Changing the images of one particle changes no reference of its own fold."""
-    _, parts, gather, settings, state = mixed
+    dataset, parts, gather, settings, state = mixed
     settings = replace(settings, images=replace(settings.images, tau2_fudge=1e9))  # no filter, which all images share
 
     def references(of):
-        return classify_once(parts, of, with_classes(state, _truth()), settings).maps.references
+        return classify_once(dataset.particles, parts, of, with_classes(state, _truth()), settings).maps.references
 
     row = int(parts[0].particles[0])
     fold = int(parts[0].folds[0])
@@ -105,9 +83,11 @@ def test_a_particle_is_not_compared_with_itself(mixed):
 
 
 def test_classes_share_one_map_outside_the_focus(mixed):
-    _, parts, gather, settings, state = mixed
+    dataset, parts, gather, settings, state = mixed
     focus = settings.focus * (np.arange(BOX) > BOX // 2)
-    found = classify_once(parts, gather, with_classes(state, _truth()), replace(settings, focus=focus)).maps.references[0][0]
+    found = classify_once(dataset.particles, parts, gather, with_classes(state, _truth()), replace(settings, focus=focus)).maps.references[
+        0
+    ][0]
     beyond = torch.from_numpy(focus == 0)
     assert torch.equal(found[0][beyond], found[2][beyond])
     assert torch.equal(found[1][beyond], found[2][beyond])
@@ -115,14 +95,14 @@ def test_classes_share_one_map_outside_the_focus(mixed):
 
 
 def test_equal_memberships_make_equal_maps(mixed):
-    _, parts, gather, settings, state = mixed
-    found = classify_once(parts, gather, with_classes(state, torch.full((16, 2), 0.5)), settings).maps.maps
+    dataset, parts, gather, settings, state = mixed
+    found = classify_once(dataset.particles, parts, gather, with_classes(state, torch.full((16, 2), 0.5)), settings).maps.maps
     torch.testing.assert_close(found[0], found[1])
 
 
 def test_random_starts_are_reproducible(mixed):
-    _, parts, gather, settings, state = mixed
-    one, two = (random_start(parts, gather, state, settings, 2, seed=3) for _ in range(2))
+    dataset, parts, gather, settings, state = mixed
+    one, two = (random_start(dataset.particles, parts, gather, state, settings, 2, seed=3) for _ in range(2))
     assert torch.equal(one.posterior, two.posterior)
     assert len(one.start.gain) == 2
 

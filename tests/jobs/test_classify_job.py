@@ -78,6 +78,28 @@ def test_continued_ends_as_if_never_stopped(classified, mixed, tmp_path):
     np.testing.assert_array_equal(one, two)
 
 
+def test_poses_and_runs_are_told(mixed, tmp_path):
+    """Classes climbed to twice together with poses: what both runs say of each particle, and how well its pose is known."""
+    words = [*WORDS, *_input(mixed), "--align", "local", "--sigma-ang", "3", "--offset-range", "16", "--max-iter", "1"]
+    climb = ["--start", "climb", "--restarts", "2", "--climb-iter", "2"]
+    assert main([*words, *climb, "--o", str(tmp_path / "cls")]) == 0
+    rows = read_star(tmp_path / "cls/run_data.star")["particles"].columns
+    assert set(rows["tomobayesClassConsistency"].astype(float).tolist()) <= {0.5, 1.0}
+    assert (rows["tomobayesSigmaAngle"].astype(float) > 0).all()
+    before, after = read_dataset(mixed, particles=mixed / "particles_truth.star"), read_dataset(tmp_path / "cls")
+    turned = np.abs(before.particles.rotation - after.particles.rotation).max((1, 2))
+    assert (turned > 1e-6).all()
+    assert turned.max() < 0.3
+
+
+def test_options_that_would_change_nothing_are_refused(mixed, tmp_path, capsys):
+    assert main([*WORDS, *_input(mixed), "--sigma-ang", "3", "--o", str(tmp_path / "out")]) == 2
+    assert main([*WORDS, *_input(mixed), "--temperature", "0.3", "--o", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "--align local" in told
+    assert "--start climb" in told
+
+
 def test_particles_without_angles_are_refused(mixed, tmp_path, capsys):
     table = (mixed / "particles_truth.star").read_text()
     bare = tmp_path / "bare.star"

@@ -27,7 +27,7 @@ from tomobayes.fourier.slices import Accumulator, extract_slices
 from tomobayes.fourier.volume import PADDING, FourierVolume, from_map, normal_equations
 from tomobayes.imaging.gathering import Portion
 from tomobayes.imaging.noise import precision
-from tomobayes.inference.classification.expectation import Aligned, aligned
+from tomobayes.inference.classification.given_poses import Aligned, aligned
 from tomobayes.inference.classification.state import ClassState
 from tomobayes.inference.falloff import envelope
 from tomobayes.inference.reconstruction import Gather

@@ -52,6 +52,10 @@ class PoseEstimates:
         """Of these particles and then of others."""
         return PoseEstimates(*(torch.cat([getattr(each, one.name) for each in (self, other)]) for one in fields(PoseEstimates)))
 
+    def chosen(self, rows: Tensor) -> PoseEstimates:
+        """Of some of the particles, in the order given."""
+        return PoseEstimates(*(getattr(self, one.name)[rows] for one in fields(PoseEstimates)))
+
 
 def accumulate(statistics: Statistics, precision: Tensor, posterior: Posterior, accumulator: Accumulator) -> tuple[Tensor, Tensor]:
     """Insert Σ_T p·b and p·w at every orientation; where the particle may show other maps, p sums to the probability of this one.

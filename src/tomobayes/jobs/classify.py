@@ -1,7 +1,8 @@
-"""``classify``: several maps at the particles' poses, and which particle shows which."""
+"""``classify``: several maps, and which particle shows which, at given poses or together with a search of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from tomobayes.compute.threads import use_threads
 from tomobayes.heterogeneity.linear_start import subspace_start
 from tomobayes.imaging.gathering import Portion, portions
-from tomobayes.inference.classification.iteration import classify, consensus, random_start
+from tomobayes.inference.classification.iteration import classify, consensus
+from tomobayes.inference.classification.starts import Annealing, random_start
 from tomobayes.inference.classification.state import ClassSettings, ClassState
 from tomobayes.inference.state import Settings
 from tomobayes.jobs.classify_files import write_class_iteration, write_class_result
@@ -32,6 +34,8 @@ from tomobayes.model import BadInput, Problem
 __all__ = ["run"]
 
 
+OFFSET_RANGE_PX, SIGMA_ANGLE = 5.0, 5.0
+"""Of searches of poses, where the user does not say."""
 FOLDS, FOLDS_OF_MANY, MANY = 5, 2, 4000
 """Folds of each half-set: what a map lacks is the less, and memory the more, the more there are; large sets need few."""
 
@@ -52,7 +56,7 @@ def run(parameters: Classify, context: Context) -> Path:
     task = _prepare(parameters, context)
     if parameters.plan:
         raise Planned(_plan_sentences(task))
-    folder = context.open([*task.experiment.inputs, parameters.mask, parameters.focus_mask])
+    folder = context.open([*task.experiment.inputs, parameters.mask, parameters.focus_mask, parameters.align_mask])
     for sentence in _plan_sentences(task):
         context.log.say(sentence)
     with execution(parameters, task.experiment, task.plan, folder, context.log) as running:
@@ -67,7 +71,7 @@ def _prepare(parameters: Classify, context: Context) -> _Task:
     group = symmetry_group(parameters.sym)
     loaded = load_experiment(parameters, context.log)
     if unoriented(loaded.dataset):
-        what, remedy = "the particles have no angles, and classes are told apart at given poses", "find them with refine first"
+        what, remedy = "the particles have no angles, and classes start from given poses", "find them with refine or initial-model first"
         raise BadInput(Problem(loaded.members.particles, "columns rlnAngleRot, rlnAngleTilt, rlnAnglePsi", what, remedy=remedy))
     experiment, dealt = with_halves(loaded, parameters.particle_diameter, parameters.random_seed)
     box, pixel = experiment.source.box, experiment.pixel_size_angstrom
@@ -78,10 +82,16 @@ def _prepare(parameters: Classify, context: Context) -> _Task:
         particle_diameter=parameters.particle_diameter,
         group=group,
         mask=solvent,
+        healpix_order=parameters.healpix_order,
+        offset_range=parameters.offset_range or OFFSET_RANGE_PX * pixel,
+        offset_sigma=parameters.offset_sigma,
+        sigma_rotation=(parameters.sigma_ang or SIGMA_ANGLE) if parameters.align == "local" else math.inf,
         tau2_fudge=parameters.tau2_fudge,
         max_iterations=parameters.max_iter,
     )
-    focus = _focus(parameters, solvent, images)
+    focus, alignment = _within(parameters.focus_mask, solvent, images), None
+    if parameters.align_mask is not None:
+        alignment = _within(parameters.align_mask, solvent, images)
     finest = (
         None if parameters.strict_highres_exp is None else min(max(images.shell(parameters.strict_highres_exp), 4), images.largest_radius)
     )
@@ -92,25 +102,26 @@ def _prepare(parameters: Classify, context: Context) -> _Task:
         crew_of(parameters),
         folds=folds * parameters.k,
         iterations=parameters.max_iter,
-        everywhere=False,
+        everywhere=parameters.align == "global",
         keep=parameters.keep_iterations,
         cache=parameters.cache_bytes,
         out=parameters.o,
     )
     plan.check()
     parts = portions(experiment.dataset, experiment.usable, plan.portion, folds)
-    return _Task(experiment, dealt, ClassSettings(images, parameters.k, focus, finest), plan, parts)
+    settings = ClassSettings(images, parameters.k, focus, finest, searches=parameters.align != "none", alignment=alignment)
+    return _Task(experiment, dealt, settings, plan, parts)
 
 
-def _focus(parameters: Classify, solvent: NDArray[np.float32], images: Settings) -> NDArray[np.float32]:
-    """Where classes may differ, never outside the solvent mask."""
-    if parameters.focus_mask is None:
+def _within(mask: Path | None, solvent: NDArray[np.float32], images: Settings) -> NDArray[np.float32]:
+    """A part of the solvent mask: where classes may differ, or what particles are aligned by; all of it without a mask of its own."""
+    if mask is None:
         return solvent
-    focus = solvent_mask(parameters.focus_mask, images.box, images.pixel_size_angstrom, images.particle_diameter) * solvent
-    if not focus.any():
+    part = solvent_mask(mask, images.box, images.pixel_size_angstrom, images.particle_diameter) * solvent
+    if not part.any():
         what = "has nothing in common with the solvent mask"
-        raise BadInput(Problem(parameters.focus_mask, "voxels", what, remedy="give both masks in the frame of the reference"))
-    return np.asarray(focus, dtype=np.float32)
+        raise BadInput(Problem(mask, "voxels", what, remedy="give both masks in the frame of the reference"))
+    return np.asarray(part, dtype=np.float32)
 
 
 def _plan_sentences(task: _Task) -> Iterator[str]:
@@ -139,7 +150,7 @@ def _finished(task: _Task, running: Execution, parameters: Classify, context: Co
     else:
         forget_iterations(context.folder, after=state.iteration)
     running.keeps(state, context.save(state.iteration, state, keep))
-    following = classify(task.parts, running.gather, state, settings, running.executor)
+    following = classify(experiment.dataset.particles, task.parts, running.gather, state, settings, running.executor)
     while not state.converged and state.iteration < settings.images.max_iterations:
         before = state.set_aside
         with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
@@ -159,7 +170,10 @@ def _finished(task: _Task, running: Execution, parameters: Classify, context: Co
 def _first_state(task: _Task, running: Execution, parameters: Classify) -> ClassState:
     """Noise and strength of the images around one map, and the first classes."""
     parts, gather, executor, settings = task.parts, running.gather, running.executor, task.settings
-    state = consensus(task.experiment.dataset.particles, parts, gather, settings, executor)
-    if parameters.start == "random":
-        return random_start(parts, gather, state, settings, parameters.restarts, parameters.random_seed, executor)
-    return subspace_start(parts, gather, state, settings, parameters.random_seed, executor)
+    particles, seed = task.experiment.dataset.particles, parameters.random_seed
+    state = consensus(particles, parts, gather, settings, executor)
+    if parameters.start == "subspace":
+        return subspace_start(parts, gather, state, settings, seed, executor)
+    climbs = parameters.start == "climb"
+    annealing = Annealing(parameters.temperature, parameters.subset, parameters.climb_iter) if climbs else None
+    return random_start(particles, parts, gather, state, settings, parameters.restarts, seed, executor, annealing)

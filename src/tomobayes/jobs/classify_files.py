@@ -15,18 +15,22 @@ from tomobayes.formats.relion_model import ClassModel, RefinementModel, write_mo
 from tomobayes.inference.classification.state import ClassSettings, ClassState
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.refine_files import map_spectra, noise_spectra
-from tomobayes.jobs.results import hand_on
+from tomobayes.jobs.results import hand_on, with_poses
 from tomobayes.model import Dataset, Map, Reference
 
 __all__ = ["classified", "write_class_iteration", "write_class_result"]
 
 
 def classified(experiment: Experiment, state: ClassState) -> tuple[Dataset, dict[str, ArrayLike]]:
-    """The data set with a state's classes, and the posterior of every particle (zero where it took no part).
+    """The data set with a state's classes and poses, and the posterior of every particle (zero where it took no part).
 
-    rlnLogLikeliContribution is the log evidence gained over one map for all, in nats; tomobayesClassProbabilityK that of class K.
+    rlnLogLikeliContribution is the log evidence gained over one map for all, in nats; tomobayesClassProbabilityK that of class K;
+    tomobayesClassConsistency, of several runs, the share that put a particle where most of them do; tomobayesSigmaAngle (degrees) and
+    tomobayesSigmaOriginAngst, where poses were searched, the posterior's standard deviations under its class.
     """
     rows, particles = state.rows.numpy(), experiment.dataset.particles
+    if state.estimates is not None:
+        particles = with_poses(particles, state.rotation.numpy(), state.centre_angstrom.numpy())
     labels, posterior = particles.class_number.copy(), state.posterior.numpy()
     labels[rows] = 1 + posterior[rows].argmax(1)
     columns: dict[str, ArrayLike] = {
@@ -34,6 +38,12 @@ def classified(experiment: Experiment, state: ClassState) -> tuple[Dataset, dict
         "rlnLogLikeliContribution": state.gain_nats.numpy(),
         **{f"tomobayesClassProbability{k + 1}": share for k, share in enumerate(posterior.T)},
     }
+    if state.consistency is not None:
+        columns["tomobayesClassConsistency"] = state.consistency.numpy()
+    if state.estimates is not None:
+        widths = np.zeros((2, len(labels)))
+        widths[:, rows] = state.estimates.sigma_rotation.numpy(), state.estimates.sigma_shift_angstrom.numpy()
+        columns |= {"tomobayesSigmaAngle": widths[0], "tomobayesSigmaOriginAngst": widths[1]}
     return experiment.dataset.with_particles(replace(particles, class_number=labels)), columns
 
 

@@ -34,17 +34,19 @@ def class_sentence(record: ClassRecord) -> str:
     """One iteration in a line of the log."""
     shares = ", ".join(f"{100 * share:.1f} %" for share in record.occupancy)
     resolutions = ", ".join(angstrom(one) for one in record.resolution_angstrom)
+    search = record.search
+    poses = "" if search is None else f"; {search.phase} search next, {search.angular_step:.2g}° and {search.shift_step_angstrom:.2g} Å"
     return (
         f"Iteration {record.iteration}: classes of {shares} at {resolutions}; {100 * record.changed:.1f} % of the particles moved, "
-        f"certain to {format_number(record.certainty, 3)} on average"
+        f"certain to {format_number(record.certainty, 3)} on average{poses}"
     )
 
 
 def start_sentence(start: ClassStart, particles: int) -> str:
     """How the first classes were found, in a line."""
-    if start.kind == "random":
-        gains = ", ".join(f"{gain:.0f}" for gain in start.gain)
-        return f"Best of {len(start.gain)} random starts, whose maps explain images better than one map by {gains} nats"
+    if start.kind != "subspace":
+        gains, how = ", ".join(f"{gain:.0f}" for gain in start.gain), "random starts" if start.kind == "random" else "climbs from random"
+        return f"Best of {len(start.gain)} {how}, whose maps explain images better than one map by {gains} nats"
     gains = ", ".join(f"{gain:.1f} ± {error:.1f}" for gain, error in zip(start.gain[1:], start.standard_error[1:], strict=True))
     told = f"{start.rank} direction{'s' if start.rank > 1 else ''} in which particles differ" if start.rank else NOTHING
     return f"{told}: held out, {particles} particles are explained better than by one map by {gains} nats"
@@ -97,8 +99,20 @@ def _certainty(state: ClassState) -> list[Item]:
     best = state.posterior[rows].amax(1).numpy()
     return [
         histogram_chart("Certainty", best, "Probability of the likeliest class"),
+        *_of_runs(state),
         histogram_chart("Better than one map", state.gain_nats[rows].numpy(), "Log evidence gained over one map for all", "nats"),
     ]
+
+
+def _of_runs(state: ClassState) -> list[Item]:
+    """How far several runs agree about each particle, and how well its pose is known, where there is anything to tell."""
+    found: list[Item] = []
+    if state.consistency is not None:
+        values = state.consistency[state.rows].numpy()
+        found.append(histogram_chart("Agreement of the runs", values, "Share of the runs that put a particle where most of them do"))
+    if state.estimates is not None:
+        found.append(histogram_chart("Orientations", state.estimates.sigma_rotation.numpy(), "Standard deviation of the posterior", "°"))
+    return found
 
 
 def _confounds(experiment: Experiment, state: ClassState) -> dict[str, float]:
@@ -150,6 +164,10 @@ def _findings(experiment: Experiment, settings: ClassSettings, state: ClassState
         sentence = start_sentence(start, len(state.rows))
         advice = " The particles may be all alike; to look for smaller or finer differences give a --focus-mask." if nothing else ""
         found.append(Finding("warning" if nothing else "good", f"{sentence[0].upper()}{sentence[1:]}.{advice}"))
+    if state.consistency is not None:
+        alike = float((state.consistency[state.rows] > 1 - 1e-6).double().mean())
+        keep = "select --where 'tomobayesClassConsistency>=0.99'"
+        found.append(Finding("note", f"All runs agree about {100 * alike:.0f} % of the particles; {keep} keeps these."))
     for name, value in related.items():
         if value > NOTEWORTHY:
             sentence = f"Classes go with something that is no property of the particle: {name.lower()} (correlation {value:.2f})."

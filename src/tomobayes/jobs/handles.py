@@ -16,7 +16,7 @@ from tomobayes.fourier.volume import Sums
 from tomobayes.imaging.gathering import Gatherer, Portion, Source
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.abinitio.state import AbInitioRecord, AbInitioSettings, AbInitioState, Kept
-from tomobayes.inference.classification.state import ClassMaps, ClassRecord, ClassSettings, ClassStart, ClassState
+from tomobayes.inference.classification.state import ClassMaps, ClassRecord, ClassSettings, ClassStart, ClassState, Climb, PoseSearch
 from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.refinement import Record, Settings, State
 from tomobayes.maps.axes import Axes
@@ -37,6 +37,8 @@ STATE_CLASSES = (
     ClassMaps,
     ClassRecord,
     ClassSettings,
+    PoseSearch,
+    Climb,
     AbInitioState,
     AbInitioRecord,
     AbInitioSettings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,8 @@ from tomobayes.imaging.gathering import Portion
 from tomobayes.inference.classification.expectation import ClassExpectation, ClassFound, class_found_together
 from tomobayes.inference.classification.maximisation import class_maps
 from tomobayes.inference.classification.nuisance import next_nuisance
-from tomobayes.inference.classification.state import ClassMaps, ClassRecord, ClassSettings, ClassStart, ClassState
+from tomobayes.inference.classification.search import first_search, next_search, share_moved
+from tomobayes.inference.classification.state import ClassMaps, ClassRecord, ClassSettings, ClassStart, ClassState, PoseSearch
 from tomobayes.inference.maximisation import symmetrised
 from tomobayes.inference.reconstruction import EmptyHalfError, Gather, set_aside, signal_free_noise
 from tomobayes.inference.schedule import growth
@@ -21,10 +23,11 @@ from tomobayes.inference.state import members_of
 from tomobayes.maps.fsc import last_shell_above
 from tomobayes.model import Particles
 
-__all__ = ["classify", "classify_once", "consensus", "random_start", "with_classes"]
+__all__ = ["classify", "classify_once", "consensus", "with_classes"]
 
 IN_PROCESS = InProcess()
-CONSENSUS_ITERATIONS, TRIAL_ITERATIONS = 3, 8
+CONSENSUS_ITERATIONS, WITH_POSES = 3, 6
+"""Of one map of all particles, at given poses or with a search of them, before there are several."""
 SETTLED, STILL = 0.002, 2
 """Share of the particles that may still change their class, and for how many iterations, when a classification ends."""
 
@@ -32,10 +35,11 @@ SETTLED, STILL = 0.002, 2
 def consensus(
     particles: Particles, parts: list[Portion], gather: Gather, settings: ClassSettings, executor: Executor = IN_PROCESS
 ) -> ClassState:
-    """One map of all particles at their given poses, the noise around it, and how strong it is in every image."""
+    """One map of all particles at the poses they have or, where those are searched, get; and what their images are like around it."""
     sigma2, without = signal_free_noise(parts, gather, executor)
     members = members_of([part for part in parts if part.tilt_series not in without])
     single = replace(settings, n_classes=1)
+    radius = settings.finest_radius or settings.images.largest_radius
     state = ClassState(
         iteration=0,
         posterior=torch.ones(len(particles), 1, dtype=torch.float64),
@@ -48,11 +52,12 @@ def consensus(
         gain={key: torch.ones(len(rows), len(sigma2[key])) for key, rows in members.items()},
         falloff={key: torch.zeros(len(sigma2[key]), dtype=torch.float64) for key in members},
         members=members,
-        radius=settings.finest_radius or settings.images.largest_radius,
+        radius=radius,
         set_aside=without,
+        search=first_search(settings.images, radius) if settings.searches else None,
     )
-    for _ in range(CONSENSUS_ITERATIONS):
-        state = classify_once(parts, gather, state, single, executor)
+    for _ in range(WITH_POSES if settings.searches else CONSENSUS_ITERATIONS):
+        state = classify_once(particles, parts, gather, state, single, executor)
     return state
 
 
@@ -74,42 +79,20 @@ def with_classes(state: ClassState, posterior: Tensor, start: ClassStart | None 
 
 
 def classify(
-    parts: list[Portion], gather: Gather, start: ClassState, settings: ClassSettings, executor: Executor = IN_PROCESS
+    particles: Particles, parts: list[Portion], gather: Gather, start: ClassState, settings: ClassSettings, executor: Executor = IN_PROCESS
 ) -> Iterator[ClassState]:
     """Iterate until particles stay where they are; each state can be saved and passed as ``start`` to go on from there."""
     state = start
     while not state.converged and state.iteration < settings.images.max_iterations:
-        state = classify_once(parts, gather, state, settings, executor)
+        state = classify_once(particles, parts, gather, state, settings, executor)
         yield state
 
 
-def random_start(
-    parts: list[Portion],
-    gather: Gather,
-    state: ClassState,
-    settings: ClassSettings,
-    starts: int,
-    seed: int,
-    executor: Executor = IN_PROCESS,
-) -> ClassState:
-    """From a consensus, of several random labellings followed for a few iterations the one whose maps explain the images best."""
-    tried = []
-    for number in range(starts):
-        random = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        labels = torch.randint(settings.n_classes, (len(state.posterior),), generator=random)
-        following = with_classes(state, torch.eye(settings.n_classes)[labels])
-        for _ in range(TRIAL_ITERATIONS):
-            following = classify_once(parts, gather, following, settings, executor)
-        tried.append((following.history[-1].gain, following.posterior))
-    best = max(tried, key=lambda one: one[0])[1]
-    return with_classes(state, best, ClassStart("random", tuple(gain for gain, _ in tried)))
-
-
 def classify_once(
-    parts: list[Portion], gather: Gather, state: ClassState, settings: ClassSettings, executor: Executor = IN_PROCESS
+    particles: Particles, parts: list[Portion], gather: Gather, state: ClassState, settings: ClassSettings, executor: Executor = IN_PROCESS
 ) -> ClassState:
     """One expectation and one maximisation."""
-    outcome = executor.map_reduce(ClassExpectation(gather, settings, state), state.remaining(parts), class_found_together)
+    outcome = executor.map_reduce(ClassExpectation(particles, gather, settings, state), state.remaining(parts), class_found_together)
     if outcome.result is None or len({half for half, _, _ in outcome.result.sums}) < 2:
         raise EmptyHalfError(outcome.failures)
     return _next_state(state, settings, outcome.result, dict(state.set_aside) | set_aside(outcome.failures), parts)
@@ -126,10 +109,12 @@ def _next_state(
     rows = torch.from_numpy(found.particles)
     posterior, gain_nats = torch.zeros_like(state.posterior), torch.zeros_like(state.gain_nats)
     posterior[rows], gain_nats[rows] = found.posterior, found.gain_nats
-    record = _record(state, maps, found)
+    radius = _radius(maps, settings)
+    poses = _next_poses(state, settings, found, rows, radius)
+    record = _record(state, maps, found, poses.search)
     history = (*state.history, record)
     return replace(
-        state,
+        poses,
         iteration=record.iteration,
         posterior=posterior,
         occupancy=found.posterior.mean(0),
@@ -139,14 +124,29 @@ def _next_state(
         gain=nuisance.gain,
         falloff=nuisance.falloff,
         members=members,
-        radius=_radius(maps, settings),
+        radius=radius,
         history=history,
         converged=record.iteration > STILL and all(one.changed <= SETTLED for one in history[-STILL:]),
         set_aside=without,
     )
 
 
-def _record(state: ClassState, maps: ClassMaps, found: ClassFound) -> ClassRecord:
+def _next_poses(state: ClassState, settings: ClassSettings, found: ClassFound, rows: Tensor, radius: int) -> ClassState:
+    """The state with the poses that were found, and how the next ones are searched."""
+    if state.search is None:
+        return state
+    if found.estimates is None:
+        return replace(state, search=replace(state.search, radius=radius))
+    rotation, centre = state.rotation.clone(), state.centre_angstrom.clone()
+    rotation[rows], centre[rows] = found.estimates.rotation, found.estimates.centre_angstrom
+    search = replace(state.search, radius=radius)
+    if state.climb is None:
+        search = next_search(search, found.estimates, share_moved(state.rotation[rows], rotation[rows], settings.images))
+    estimates = found.estimates.chosen(torch.from_numpy(np.argsort(found.particles)))
+    return replace(state, rotation=rotation, centre_angstrom=centre, search=search, estimates=estimates)
+
+
+def _record(state: ClassState, maps: ClassMaps, found: ClassFound, search: PoseSearch | None) -> ClassRecord:
     before = state.posterior[torch.from_numpy(found.particles)].argmax(1)
     return ClassRecord(
         iteration=state.iteration + 1,
@@ -157,6 +157,7 @@ def _record(state: ClassState, maps: ClassMaps, found: ClassFound) -> ClassRecor
         changed=float((before != found.posterior.argmax(1)).double().mean()),
         certainty=float(found.posterior.amax(1).mean()),
         radius=state.radius,
+        search=search,
     )
 
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.imaging.gathering import Portion
+from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.reconstruction import NoiseSpectra
-from tomobayes.inference.state import Settings
+from tomobayes.inference.state import Phase, Settings
 from tomobayes.maps.fsc import FscCurves
 
-__all__ = ["ClassMaps", "ClassRecord", "ClassSettings", "ClassStart", "ClassState"]
+__all__ = ["ClassMaps", "ClassRecord", "ClassSettings", "ClassStart", "ClassState", "Climb", "PoseSearch"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,51 @@ class ClassSettings:
     n_classes : K
     focus : (n, n, n) in [0, 1], where maps of classes may differ; beyond it all classes share one map
     finest_radius : Fourier pixels beyond which images are not compared; None for as fine as the maps are
+    searches : whether poses are unknown, too, and summed over as in a refinement; else they are those given
+    alignment : (n, n, n) in [0, 1], the part of the common map that poses are found with; None: of every class all that is in the mask
     """
 
     images: Settings
     n_classes: int
     focus: NDArray[np.float32]
     finest_radius: int | None = None
+    searches: bool = False
+    alignment: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class PoseSearch:
+    """How the next expectation searches poses, fields as of a refinement's ``State``.
+
+    Parameters
+    ----------
+    iteration : searches before; moved : share of the particles that turned far in the last
+    """
+
+    iteration: int
+    phase: Phase
+    angular_step: float
+    shift_step_angstrom: float
+    offset_sigma: float
+    radius: int
+    moved: float = 1.0
+
+
+@dataclass(frozen=True)
+class Climb:
+    """How one iteration of stochastic hill climbing goes.
+
+    Parameters
+    ----------
+    temperature : probability with which a worse candidate is accepted while looking for a better one
+    share : of the particles that look around; the others stay as they are
+    seed, iteration : of everything random
+    """
+
+    temperature: float
+    share: float
+    seed: int
+    iteration: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +106,7 @@ class ClassRecord:
     log_evidence : nats, of all images; gain : by how much several maps explain them better than one, none made of these particles
     occupancy, resolution_angstrom : of each class
     changed : share of the particles whose likeliest class is another than before; certainty : mean probability of the likeliest
+    search : how poses are searched after this iteration; None where they are given
     """
 
     iteration: int
@@ -76,6 +117,7 @@ class ClassRecord:
     changed: float
     certainty: float
     radius: int
+    search: PoseSearch | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +126,8 @@ class ClassStart:
 
     Parameters
     ----------
-    kind : "subspace" or "random"
-    gain : of a subspace, nats by which its first 0, 1 … r components explain images that they were not made of; of random starts, of each
+    kind : "subspace", "random" or "climb"
+    gain : of a subspace, nats by which its first 0, 1 … r components explain images that they were not made of; of several runs, of each
         the nats by which its maps explain images that they were not made of
     standard_error : of the gains of a subspace
     rank : components that are worth having; 0: particles do not differ as far as can be told
@@ -107,6 +149,10 @@ class ClassState:
     occupancy : (K,) share of the particles that each class is believed to have
     maps : None before the first maximisation, which takes ``posterior`` as it is
     gain_nats : (P,) log of how much likelier several maps make the images of each particle than one
+    search : how poses are searched; None: they are given
+    climb : how the next expectation chooses one class and pose for each particle; None: it weighs all
+    estimates : of the poses, under each particle's likeliest class; None before the first search
+    consistency : (P,) share of several runs in which a particle is in the class that most of them put it; None where there was one
     rotation, centre_angstrom, sigma2, gain, falloff, members, radius, set_aside : as of a refinement's ``State``
     """
 
@@ -126,6 +172,10 @@ class ClassState:
     history: tuple[ClassRecord, ...] = field(default=())
     converged: bool = False
     set_aside: Mapping[int, str] = field(default_factory=dict)
+    search: PoseSearch | None = None
+    climb: Climb | None = None
+    estimates: PoseEstimates | None = None
+    consistency: Tensor | None = None
 
     def slots(self, part: Portion) -> Tensor:
         """Rows of a portion's particles in ``gain``."""
