@@ -152,6 +152,7 @@ def memory_plan(
     if search and everywhere:
         coarse = _samples(experiment, min(box // 2 - 1, round(box * experiment.pixel_size_angstrom / SHARED_RESOLUTION)))
         task += SHARED_BYTES + min(16 * portion * SHARED_SHIFTS * coarse, 2 * SHARED_BYTES)
+    task += _subtracted_bytes(experiment)
     solving = CELL_BYTES["sum"] * cells * (3 if folds > 1 else 0) + 40 * (2 * box) * box**2 + state
     return MemoryPlan(
         crew=crew,
@@ -172,6 +173,15 @@ def _largest_group(experiment: Experiment) -> int:
     particles, usable = experiment.dataset.particles, experiment.usable
     _, members = np.unique(np.stack([particles.tilt_series[usable], particles.half[usable]]), axis=1, return_counts=True)
     return int(members.max())
+
+
+def _subtracted_bytes(experiment: Experiment) -> float:
+    """Of maps that are subtracted from images, and their transforms."""
+    subtraction = experiment.dataset.subtraction
+    if subtraction is None:
+        return 0
+    box = subtraction.maps[0].box
+    return 2 * (4 * box**3 + CELL_BYTES["transform"] * _cells(box // 2 - 1))
 
 
 def _cells(radius: int) -> int:
