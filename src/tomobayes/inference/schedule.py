@@ -17,13 +17,20 @@ from tomobayes.inference.sampling import Plan, climbing, global_plan, local_plan
 from tomobayes.inference.state import Phase, Record, Settings
 from tomobayes.model import Particles
 
-__all__ = ["Searching", "growth", "next_phase", "next_plan", "next_step", "pose_prior"]
+__all__ = ["Believing", "Searching", "growth", "next_phase", "next_plan", "next_step", "pose_prior"]
 
 REACH = 2.3
 """How far a settled local search goes, in steps of its first level: 57 lattice points."""
 
 
-class Searching(Protocol):
+class Believing(Protocol):
+    """What is believed of how far particles are from where they were picked, as of ``State``."""
+
+    @property
+    def offset_sigma(self) -> float: ...
+
+
+class Searching(Believing, Protocol):
     """How far a sequence of searches has come, fields as of ``State``; iteration 0 is the first search."""
 
     @property
@@ -34,8 +41,6 @@ class Searching(Protocol):
     def angular_step(self) -> float: ...
     @property
     def shift_step_angstrom(self) -> float: ...
-    @property
-    def offset_sigma(self) -> float: ...
     @property
     def radius(self) -> int: ...
 
@@ -60,7 +65,7 @@ def next_plan(state: Searching, settings: Settings) -> tuple[Plan, Tensor | None
     return replace(climbing(plan, diameter, settings.box), turns=turns), None
 
 
-def pose_prior(particles: Particles, part: Portion, settings: Settings, state: Searching) -> PosePrior:
+def pose_prior(particles: Particles, part: Portion, settings: Settings, state: Believing) -> PosePrior:
     """What the next expectation believes of the poses of a portion's particles."""
     rows = part.particles
     return PosePrior(

@@ -115,8 +115,12 @@ def _climbed(spectrum: FourierVolume, rotation: Float, shift_px: Float, group: F
         return -float(_agreements(spectrum, turned, group, moved[None], radius)[0])
 
     simplex = np.vstack([np.zeros(6), np.diag([SIMPLEX[0]] * 3 + [SIMPLEX[1]] * 3)])
-    options = {"initial_simplex": simplex, "maxfev": 200, "xatol": 1e-3, "fatol": 1e-5}
-    found = minimize(disagreement, np.zeros(6), method="Nelder-Mead", options=options)
+    found = minimize(
+        disagreement,
+        np.zeros(6),
+        method="Nelder-Mead",
+        options={"initial_simplex": simplex, "maxfev": 200, "xatol": 1e-3, "fatol": 1e-5},
+    )
     return -float(found.fun), *at(found.x)
 
 
