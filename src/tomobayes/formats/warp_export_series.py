@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from tomobayes.formats.euler import tilt_angles_from_matrix
 from tomobayes.formats.mrc_images import MrcImages
+from tomobayes.formats.warp_export_optics import per_tilt, same_defoci, same_optics, same_weights, with_optics, with_weights
 from tomobayes.formats.warp_frame import WarpFrame
-from tomobayes.formats.warp_geometry import DOSE_B_FACTOR, as_optics, as_tilt_series, defocus_ellipse, hermite_coefficients
+from tomobayes.formats.warp_geometry import as_optics, as_tilt_series, hermite_coefficients
 from tomobayes.formats.warp_grids import CubicGrid, LinearGrid, constant_grid
-from tomobayes.formats.warp_positions import MICROMETRE, dose_fractions, tilt_rotations
+from tomobayes.formats.warp_positions import dose_fractions, tilt_rotations
 from tomobayes.formats.warp_sampling import sample_count, sampled
 from tomobayes.formats.warp_tilt_series import LINEAR_GRIDS, WarpTiltSeries
 from tomobayes.geometry.deformation import displacement
@@ -24,7 +25,6 @@ __all__ = ["as_warp_series", "is_natural_spline", "warp_frame"]
 
 Float = NDArray[np.float64]
 SAME = 1e-6
-OPTICS_DIGITS = 2e-6
 NODES_BETWEEN = 4
 
 
@@ -55,10 +55,10 @@ def as_warp_series(series: TiltSeries, optics: Optics, original: WarpTiltSeries 
         base = _with_geometry(base, series, frame)
     if is_turned or before is None or not _same_places(before, series):
         base = _with_places(base, series, frame)
-    if before is None or not (_same_defoci(before, series) and _same_optics(as_optics(base, ""), optics)):
-        base = _with_optics(base, series, optics)
-    if before is None or not _same_weights(before, series):
-        base = _with_weights(base, series)
+    if before is None or not (same_defoci(before, series) and same_optics(as_optics(base, ""), optics)):
+        base = with_optics(base, series, optics)
+    if before is None or not same_weights(before, series):
+        base = with_weights(base, series)
     return base
 
 
@@ -104,7 +104,7 @@ def _with_geometry(base: WarpTiltSeries, series: TiltSeries, frame: WarpFrame) -
     rest[used] = series.rotation @ tilt_rotations(turned)[used].swapaxes(1, 2)
     stage = tilt_angles_from_matrix(rest)
     is_needed = np.abs(stage).max() > SAME
-    grids = {f"GridAngle{name}": _per_tilt(stage[:, i]) if is_needed else constant_grid(0.0) for i, name in enumerate("XYZ")}
+    grids = {f"GridAngle{name}": per_tilt(stage[:, i]) if is_needed else constant_grid(0.0) for i, name in enumerate("XYZ")}
     is_free = all(grid.is_constant for grid in base.linear.values())
     linear = {**base.linear, **_turning(turned, series.rotation, frame)} if is_needed and is_free else base.linear
     return replace(turned, cubic={**turned.cubic, **grids}, linear=linear)
@@ -171,74 +171,6 @@ def is_natural_spline(deformation: Deformation) -> bool:
     return bool(np.allclose(natural, rows.reshape(len(rows), -1), rtol=0, atol=SAME))
 
 
-def _with_optics(base: WarpTiltSeries, series: TiltSeries, optics: Optics) -> WarpTiltSeries:
-    """Defoci, phases and <CTF>, for a CTF that is taken at the frequency of the image: D = Mᵀ·D'·M."""
-    used, matrix = base.is_used, np.array(optics.magnification)
-    mean, delta, angle = _defocus(series, matrix)
-    values = {
-        "GridCTF": mean / MICROMETRE,
-        "GridCTFDefocusDelta": delta / MICROMETRE,
-        "GridCTFDefocusAngle": np.degrees(angle),
-        "GridCTFPhase": series.phase_shift_radians / np.pi,
-    }
-    grids = {name: _per_tilt(_filled(one, used)) for name, one in values.items()}
-    (m11, m12), (m21, m22) = optics.magnification
-    ctf = {**base.ctf, **_parameters(optics, float(np.linalg.det(matrix)), {name: float(one.mean()) for name, one in values.items()})}
-    options = base.options or {"PixelSize": f"{series.pixel_size_angstrom:.9g}"}
-    ctf.setdefault("PixelSize", options.get("PixelSize", ""))
-    return replace(base, magnification=((m11, m12), (m21, m22)), ctf=ctf, options=options, cubic={**base.cubic, **grids})
-
-
-def _defocus(series: TiltSeries, matrix: Float) -> tuple[Float, Float, Float]:
-    """Mean, difference (Å) and direction (radians) of the principal defoci as functions of the image's frequency, (F,) each."""
-    u, v = series.defocus_u_angstrom, series.defocus_v_angstrom
-    if np.array_equal(matrix, np.eye(2)):
-        return (u + v) / 2, u - v, series.astigmatism_radians
-    seen = matrix.T @ defocus_ellipse(u, v, series.astigmatism_radians) @ matrix
-    along, across = (seen[:, 0, 0] - seen[:, 1, 1]) / 2, seen[:, 0, 1]
-    return (seen[:, 0, 0] + seen[:, 1, 1]) / 2, 2 * np.hypot(along, across), 0.5 * np.arctan2(2 * across, 2 * along)
-
-
-def _parameters(optics: Optics, area: float, mean: Mapping[str, float]) -> dict[str, str]:
-    even = (*optics.even_zernike[1:], *(0.0,) * 8)[:8] if optics.even_zernike else ()
-    odd = (*(0.0 - one for one in optics.odd_zernike), *(0.0,) * 12)[:12] if optics.odd_zernike else ()
-    return {
-        "Voltage": f"{optics.voltage_kv:.9g}",
-        "Cs": f"{optics.spherical_aberration_mm * area**2:.9g}",
-        "Amplitude": f"{optics.amplitude_contrast:.9g}",
-        "Defocus": f"{mean['GridCTF']:.9g}",
-        "DefocusDelta": f"{mean['GridCTFDefocusDelta']:.9g}",
-        "DefocusAngle": f"{mean['GridCTFDefocusAngle']:.9g}",
-        "PhaseShift": f"{mean['GridCTFPhase']:.9g}",
-        "ZernikeCoeffsEven": ";".join(f"{one:.9g}" for one in even),
-        "ZernikeCoeffsOdd": ";".join(f"{one:.9g}" for one in odd),
-    }
-
-
-def _with_weights(base: WarpTiltSeries, series: TiltSeries) -> WarpTiltSeries:
-    """Scales and B factors per tilt; single nodes, which leave the weights to Warp, where nothing was estimated here either."""
-    used = base.is_used
-    decay, per_dose = series.b_factor, series.b_factor_per_dose
-    area = float(np.linalg.det(np.array(base.magnification)))
-    factors = -area * (decay + per_dose * series.dose) if per_dose > 0 else -area * decay - 4 * series.dose
-    is_weighted, is_decaying = bool((series.scale != 1).any()), per_dose > 0 or bool(decay.any())
-    grids = {
-        "GridDoseWeights": _per_tilt(_filled(series.scale, used)) if is_weighted else constant_grid(1.0),
-        "GridDoseBfacs": _per_tilt(_filled(np.minimum(factors, -DOSE_B_FACTOR * series.dose), used)) if is_decaying else constant_grid(0.0),
-    }
-    return replace(base, b_factor=0.0, weight=1.0, cubic={**base.cubic, **grids})
-
-
-def _per_tilt(values: Float) -> CubicGrid:
-    return CubicGrid(values[:, None, None])
-
-
-def _filled(values: Float, used: NDArray[np.bool_]) -> Float:
-    """(F,) values of the tilts that are used, and of those that are not the nearest one's."""
-    place = np.arange(len(used))
-    return np.asarray(np.interp(place, place[used], values))
-
-
 def _same_places(before: TiltSeries, series: TiltSeries) -> bool:
     if (before.deformation is None) != (series.deformation is None) or not np.allclose(
         before.shift_angstrom, series.shift_angstrom, rtol=0, atol=SAME
@@ -249,38 +181,4 @@ def _same_places(before: TiltSeries, series: TiltSeries) -> bool:
     first, second = (one.deformation.per_tilt(one.n_tilts) for one in (before, series) if one.deformation is not None)
     return (
         before.deformation.kind == series.deformation.kind and first.shape == second.shape and np.allclose(first, second, rtol=0, atol=SAME)
-    )
-
-
-def _same_defoci(before: TiltSeries, series: TiltSeries) -> bool:
-    return (
-        np.allclose(before.defocus_u_angstrom, series.defocus_u_angstrom, rtol=0, atol=1e-3)
-        and np.allclose(before.defocus_v_angstrom, series.defocus_v_angstrom, rtol=0, atol=1e-3)
-        and np.allclose(before.astigmatism_radians, series.astigmatism_radians, rtol=0, atol=SAME)
-        and np.allclose(before.phase_shift_radians, series.phase_shift_radians, rtol=0, atol=SAME)
-    )
-
-
-def _same_optics(first: Optics, second: Optics) -> bool:
-    """But for their names, and to the digits that files have."""
-    numbers = [
-        (
-            one.voltage_kv,
-            one.spherical_aberration_mm,
-            one.amplitude_contrast,
-            *np.ravel(one.magnification),
-            *one.even_zernike,
-            *one.odd_zernike,
-        )
-        for one in (first, second)
-    ]
-    is_alike = len(first.even_zernike) == len(second.even_zernike) and len(numbers[0]) == len(numbers[1])
-    return is_alike and np.allclose(numbers[0], numbers[1], rtol=1e-6, atol=OPTICS_DIGITS)
-
-
-def _same_weights(before: TiltSeries, series: TiltSeries) -> bool:
-    return (
-        np.allclose(before.scale, series.scale, rtol=0, atol=SAME)
-        and np.allclose(before.b_factor, series.b_factor, rtol=0, atol=1e-3)
-        and abs(before.b_factor_per_dose - series.b_factor_per_dose) < SAME
     )
