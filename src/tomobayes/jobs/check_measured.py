@@ -24,11 +24,12 @@ from tomobayes.jobs.experiment import symmetry_group
 from tomobayes.jobs.log import Log
 from tomobayes.jobs.parameters import Check
 from tomobayes.jobs.simulated_models import read_scatterers
+from tomobayes.maps.filters import low_pass
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.maps.resampling import change_pixel_size
 from tomobayes.model import BadInput, Dataset, Map, Problem
 from tomobayes.particles.halves import assign_halves
-from tomobayes.report import Item, slices_of
+from tomobayes.report import Item, format_number, slices_of
 from tomobayes.simulation.density import density_map, smallest_box
 from tomobayes.simulation.scattering import Scatterers
 
@@ -36,6 +37,8 @@ __all__ = ["Measured", "Questions", "measured", "what_to_measure"]
 
 FINE, COARSE, WIDE = (56, 1.3), (22, 1.4), (16, 2.5)
 """Pixels along the particle's diameter, and the box's edge in diameters: for the defocus and maps, for searches, and for a mere blob."""
+SHOWN = 6.0
+"""Pixels: resolution of the map that is shown; what few particles say of finer detail is noise."""
 BLUR = 32.0
 """B factor of an atomic model in squared pixels: amplitudes fall to 1/e² at the Nyquist frequency."""
 
@@ -196,7 +199,8 @@ def _defocus(questions: Questions) -> tuple[Measured, Map]:
     which = f" (those of {', '.join(odd)})" if odd and len(odd) < len(found.per_series) else ""
     remedy = f"Change the sign of rlnTomoHand in tomograms.star{which}, or the sign of the tilt angles and the hand of the maps with it."
     own = Map(found.map_told.numpy() * mask, pixel)
-    figure = slices_of(own, "Map from the particles' poses, as told", "poses")
+    shown = Map(low_pass(own.data, pixel, SHOWN * pixel), pixel)
+    figure = slices_of(shown, f"Map from the particles' poses, as told, to {format_number(SHOWN * pixel, 2)} Å", "poses")
     return Measured("Hand of the defocus", *names, remedy, found.verdict, [figure]), own
 
 
