@@ -182,6 +182,17 @@ def test_a_project_of_warps_stays_one_through_relion_files(tmp_path: Path) -> No
     assert any("is not there" in note for note in write_warp(tmp_path / "gone", relion).notes)
 
 
+def test_another_magnification_leaves_the_envelope(refined: Dataset, tmp_path: Path) -> None:
+    """In the file that it came from, whose B factors are of the image's frequencies."""
+    wider = replace(refined, optics=tuple(replace(one, magnification=((1.05, 0.0), (0.0, 1.05))) for one in refined.optics))
+    written = write_warp(tmp_path / "wider", wider)
+    again = read_warp(written.processing, written.m_particles, sizes=SIZES).dataset
+    ours, theirs = (one.tilt_series[0] for one in (wider, again))
+    assert np.allclose(
+        ours.b_factor + ours.b_factor_per_dose * ours.dose, theirs.b_factor + theirs.b_factor_per_dose * theirs.dose, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "grid", "count", "bar"), [("affine", (1, 1), 3, 1e-5), ("spline", (3, 2), 48, 0.05), ("fourier", (2, 2), 8, 0.02)]
 )

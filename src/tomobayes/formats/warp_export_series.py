@@ -46,7 +46,7 @@ def as_warp_series(series: TiltSeries, optics: Optics, original: WarpTiltSeries 
         raise ValueError(f"{series.name}: {series.n_tilts} tilts, but {int(base.is_used.sum())} are used in the file it came from")
     frame = warp_frame(series, base)
     before = as_tilt_series(base, frame, series.optics_name) if original else None
-    dose = base.dose.copy()
+    magnification, dose = base.magnification, base.dose.copy()
     dose[base.is_used] = series.dose
     base = replace(base, name=series.name, dose=dose, is_inverted=series.hand < 0)
     base = replace(base, volume_angstrom=frame.volume_angstrom, image_angstrom=frame.image_angstrom)
@@ -57,7 +57,7 @@ def as_warp_series(series: TiltSeries, optics: Optics, original: WarpTiltSeries 
         base = _with_places(base, series, frame)
     if before is None or not (same_defoci(before, series) and same_optics(as_optics(base, ""), optics)):
         base = with_optics(base, series, optics)
-    if before is None or not same_weights(before, series):
+    if before is None or not same_weights(before, series) or base.magnification != magnification:  # B counts in the specimen's k here
         base = with_weights(base, series)
     return base
 
