@@ -137,13 +137,14 @@ def _part(
 
 def _indices(poses: Poses, names: Sequence[str], problems: list[Problem]) -> NDArray[np.int64]:
     """(N,) tilt series of every particle."""
-    of_name = {cell: series_of(cell, names) for cell in np.unique(poses.tomogram).tolist()}
+    known = {name: index for index, name in enumerate(names)}
+    of_name = {cell: series_of(cell, known) for cell in np.unique(poses.tomogram).tolist()}
     unknown = [cell for cell, name in of_name.items() if name is None]
     if unknown:
         what = f"has particles in tomograms that no tilt series has the name of: {shortened(unknown)}"
         remedy = f"there are {shortened(names)}; name the tomograms so, for a Dynamo table in its .doc"
         problems.append(Problem(poses.file, "", what, remedy=remedy))
-    return np.array([names.index(of_name[cell] or names[0]) for cell in poses.tomogram.tolist()], dtype=np.int64)
+    return np.array([known.get(of_name[cell] or "", 0) for cell in poses.tomogram.tolist()], dtype=np.int64)
 
 
 def _check_inside(

@@ -38,7 +38,7 @@ class Understood:
     ----------
     axes : tilt axis of the mdoc, the alignment and the user, None where it is not given
     pixel_from : where the pixel size comes from
-    sentences : what was assumed, is left out or does not fit
+    sentences : what was assumed, is left out or does not fit, to be read after the name
     """
 
     name: str
@@ -79,7 +79,6 @@ def compose_series(sources: Sources, given: Given, problems: list[Problem]) -> C
     views = compose_views(sources, given, problems)
     if views is None or sizes is None or optics is None or len(problems) > n_before:
         return None
-    left_out = [f"{sources.name}: {sentence}" for sentence in sources.aligned.left_out]
     understood = Understood(
         name=sources.name,
         n_taken=views.n_taken,
@@ -91,7 +90,7 @@ def compose_series(sources: Sources, given: Given, problems: list[Problem]) -> C
         pixel_size_angstrom=sizes.pixel,
         pixel_from=sizes.pixel_from,
         hand=USUAL_HAND if given.hand is None else given.hand,
-        sentences=tuple([*_axis_sentences(sources.name, axes), *left_out, *views.doubts, *sizes.sentences]),
+        sentences=(*_axis_sentences(axes), *sources.aligned.left_out, *views.doubts, *sizes.sentences),
     )
     return Composed(
         series=_series(sources, views, sizes, understood, optics.name),
@@ -131,17 +130,15 @@ def _axes(sources: Sources, given: Given, problems: list[Problem]) -> tuple[floa
     return mdoc, aligned, user
 
 
-def _axis_sentences(name: str, axes: Sequence[float | None]) -> list[str]:
+def _axis_sentences(axes: Sequence[float | None]) -> list[str]:
     mdoc, aligned, user = axes
     if mdoc is None or aligned is None or user is not None:
         return []
     turn = _turn(aligned - mdoc)
     if abs(abs(turn) - 180) < FAR_AXIS_DEGREES:
-        return [
-            f"{name}: the tilt axis of the mdoc ({mdoc:.1f}°) and of the alignment ({aligned:.1f}°) point opposite ways: check the hand"
-        ]
+        return [f"the tilt axis of the mdoc ({mdoc:.1f}°) and of the alignment ({aligned:.1f}°) point opposite ways: check the hand"]
     if abs(turn) > FAR_AXIS_DEGREES:
-        return [f"{name}: the tilt axis is {mdoc:.1f}° by the mdoc, but {aligned:.1f}° by the alignment, which counts"]
+        return [f"the tilt axis is {mdoc:.1f}° by the mdoc, but {aligned:.1f}° by the alignment, which counts"]
     return []
 
 

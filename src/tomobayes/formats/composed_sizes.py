@@ -50,7 +50,7 @@ def sizes_of(sources: Sources, given: Given, problems: list[Problem]) -> Sizes |
         )
         return None
     sentences = tuple(
-        f"{sources.name}: the pixel size is {pixel:g} Å by {pixel_from}, {value:g} Å by {source}"
+        f"the pixel size is {pixel:g} Å by {pixel_from}, {value:g} Å by {source}"
         for source, value in told
         if value is not None and abs(value - pixel) > 1e-3 * pixel
     )

@@ -182,7 +182,7 @@ def _check_angles(views: Sequence[ComposedView], sources: Sources, problems: lis
         what = f"has tilt angles that are not those of the stage: {listed}"
         problems.append(Problem(sources.aligned.file, "", what, "views would be mixed up", remedy))
         return ()
-    return (f"{sources.name}: the alignment has {listed}, which is worth a look",) if len(wrong) else ()
+    return (f"the alignment has {listed}, which is worth a look",) if len(wrong) else ()
 
 
 def _stage(view: AlignedView) -> float:

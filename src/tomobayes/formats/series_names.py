@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path, PureWindowsPath
 
 __all__ = ["series_name", "series_of"]
@@ -38,17 +38,17 @@ def series_name(path: Path) -> str:
     return name
 
 
-def series_of(name: str, known: Iterable[str]) -> str | None:
-    """The tilt series that a file or a cell of a table names: itself, or the longest one it begins with, else by the folders it is in."""
-    parts = [part for part in reversed(PureWindowsPath(name.rpartition("@")[2]).parts) if part not in (".", "..")]
-    known = sorted(known, key=len, reverse=True)
-    for part in parts:
-        found = next((one for one in known if part == one or series_name(Path(part)) == one or _begins(part, one)), None)
+def series_of(name: str, known: Collection[str]) -> str | None:
+    """The tilt series that a file or a cell of a table names: itself, or the longest one it begins with, else by the folders it is in.
+
+    ``TS_01_bin4.mrc`` belongs to TS_01, ``TS_010.mrc`` does not.
+    """
+    for part in reversed(PureWindowsPath(name.rpartition("@")[2]).parts):
+        stripped = series_name(Path(part))
+        if stripped in known:
+            return stripped
+        beginnings = (part[:end] for end in range(len(part), 0, -1) if end == len(part) or not part[end].isalnum())
+        found = next((one for one in beginnings if one in known), None)
         if found is not None:
             return found
     return None
-
-
-def _begins(part: str, name: str) -> bool:
-    """``TS_01_bin4.mrc`` belongs to TS_01, ``TS_010.mrc`` does not."""
-    return part.startswith(name) and not part[len(name)].isalnum()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,7 +59,7 @@ def find_sources(parameters: ImportProject) -> tuple[list[Sources], list[str]]:
     if not names and not problems:
         remedy = "name their mdocs with --mdoc, or their alignments with --alignment"
         problems.append(Problem(None, "", "there is nothing that tells of tilt series", remedy=remedy))
-    grouped: dict[str, dict[str | None, list[Path]]] = {option: _grouped(paths, names) for option, paths in files.items()}
+    grouped: dict[str, dict[str | None, list[Path]]] = {option: _grouped(paths, set(names)) for option, paths in files.items()}
     if len(files["--order"]) == 1 and None in grouped["--order"]:
         grouped["--order"] = dict.fromkeys(names, files["--order"])  # one scheme for all
     notes = [
@@ -114,7 +114,7 @@ def _inside(folder: Path, option: str) -> list[Path]:
     return first or [path for path in found if path.suffix.lower() != ".xf" or is_final_transform(path)]
 
 
-def _grouped(paths: Sequence[Path], names: Sequence[str]) -> dict[str | None, list[Path]]:
+def _grouped(paths: Sequence[Path], names: Collection[str]) -> dict[str | None, list[Path]]:
     groups: dict[str | None, list[Path]] = {}
     for path in paths:
         groups.setdefault(series_of(str(path), names), []).append(path)

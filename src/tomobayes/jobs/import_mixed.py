@@ -64,7 +64,7 @@ def compose_dataset(parameters: ImportProject) -> Imported:
     particles = _with_optics(particles, rows)
     motion, told = _motion(particles, composed, sources)
     understood = tuple(one.understood for one in composed)
-    sentences = [sentence for one in understood for sentence in one.sentences]
+    sentences = _sentences(understood)
     if parameters.hand is None:
         sentences.append("The hand is not given: −1 is assumed, as on most microscopes; check measures it once particles have poses.")
     return Imported(Dataset(series, optics, particles, motion), understood, tuple([*notes, *sentences, *told]), _files(sources, poses))
@@ -111,6 +111,15 @@ def _together(problems: Sequence[Problem]) -> list[Problem]:
         alike = replace(problem, where="") if of_series else problem
         groups.setdefault(alike, []).append(problem.where.removeprefix(OF_SERIES) if of_series else "")
     return [replace(one, where=f"{OF_SERIES}{shortened(names)}") if names[0] else one for one, names in groups.items()]
+
+
+def _sentences(understood: Sequence[Understood]) -> list[str]:
+    """What is to be said of tilt series, each sentence once for all that it holds for."""
+    names: dict[str, list[str]] = {}
+    for one in understood:
+        for sentence in one.sentences:
+            names.setdefault(sentence, []).append(one.name)
+    return [f"{shortened(of_series)}: {sentence}." for sentence, of_series in names.items()]
 
 
 def _given(parameters: ImportProject) -> Given:
