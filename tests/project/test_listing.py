@@ -137,3 +137,12 @@ def test_progress_is_told_and_taken_back(tmp_path: Path):
     assert read_progress(tmp_path) is None
     clear_progress(tmp_path)
     clear_progress(tmp_path)
+
+
+def test_what_lies_outside_is_no_job_of_the_project(project: Path):
+    outside = project.parent / "outside" / "job001"
+    outside.mkdir(parents=True)
+    star = project / "default_pipeline.star"
+    rows = f"../outside/job001/ None relion.import Succeeded\n{outside}/ None relion.import Succeeded\nMaskCreate/job002/ None"
+    star.write_text(star.read_text().replace("MaskCreate/job002/ None", rows, 1))
+    assert [job.name for job in list_jobs(project)] == ["Reconstruct/job001", "MaskCreate/job002"]

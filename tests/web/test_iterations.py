@@ -63,7 +63,7 @@ def test_iterations_of_a_job_with_their_maps(folder: Path):
 def test_the_view_shows_the_iteration_that_is_asked_for(client: TestClient, folder: Path):
     page = client.get("/job/MaskCreate/job001?tab=iterations").text
     assert "Maps of iteration 3" in page and "FSC of every iteration" in page
-    live = re.search(r'hx-get="(/live/[^"]+)"', client.get("/job/MaskCreate/job001?tab=iterations&iteration=2").text)
+    live = re.search(r'hx-get="(/view/[^"]+)"', client.get("/job/MaskCreate/job001?tab=iterations&iteration=2").text)
     assert live is not None and "iteration=2" in live[1]
     assert "Maps of iteration 2" in client.get(live[1].replace("&amp;", "&").split("&seen")[0]).text
     for iteration, code in (("x", 400), ("-3", 400), ("99", 404)):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tomobayes.project import folder_lock, list_jobs
+from tomobayes.project import Progress, folder_lock, list_jobs, write_progress
 from tomobayes.web.launches import launch, launches
 
 HOLDS = """
@@ -118,13 +118,13 @@ def test_views_of_a_job(client: TestClient, tab: str, words: str):
     page = client.get(f"/job/MaskCreate/job002?tab={tab}").text
     assert words in page
     assert 'href="/job/MaskCreate/job001"' in page
-    live = re.search(r'hx-get="(/live/[^"]+)"', page)
+    live = re.search(r'hx-get="(/view/[^"]+)"', page)
     assert live is not None
     assert client.get(live[1].replace("&amp;", "&")).status_code == 204
 
 
 def test_the_view_of_results_follows_the_report(client: TestClient, project: Path):
-    live = re.search(r'hx-get="(/live/[^"]+)"', client.get("/job/MaskCreate/job002").text)
+    live = re.search(r'hx-get="(/view/[^"]+)"', client.get("/job/MaskCreate/job002").text)
     assert live is not None
     report = project / "MaskCreate" / "job002" / "report.json"
     report.write_text(report.read_text().replace("Inside the mask", "Beyond the mask"))
@@ -136,3 +136,15 @@ def test_a_broken_report_breaks_no_page(client: TestClient, project: Path):
     (project / "MaskCreate" / "job002" / "report.json").write_text('{"kind": "report"')
     assert client.get("/").status_code == 200
     assert client.get("/job/MaskCreate/job002").status_code == 200
+
+
+def test_the_head_follows_progress_and_leaves_the_view_alone(client: TestClient, project: Path):
+    folder = project / "MaskCreate" / "job001"
+    with folder_lock(folder):
+        page = client.get("/job/MaskCreate/job001").text
+        head, view = (found[1].replace("&amp;", "&") for found in re.finditer(r'hx-get="(/(?:head|view)/[^"]+)"', page))
+        assert client.get(head).status_code == 204
+        write_progress(folder, Progress("Iteration 4", 1, 2, 0, 1))
+        assert "Iteration 4, 50 %" in client.get(head).text
+        assert client.get(view).status_code == 204
+    assert ">done<" in client.get(head).text

@@ -61,7 +61,7 @@ def test_files_of_the_project_are_given(client: TestClient, project: Path):
         ("/job/MaskCreate", 404),
         ("/job/%2e%2e/%2e%2e/etc", 404),
         ("/job/MaskCreate/job001?tab=nothing", 404),
-        ("/live/MaskCreate/job001?tab=%3Cscript%3E", 404),
+        ("/view/MaskCreate/job001?tab=%3Cscript%3E", 404),
         ("/new/nothing", 404),
         ("/starts/123", 404),
         ("/retry/%2e%2e", 404),

@@ -79,7 +79,8 @@ def list_jobs(project: Path) -> tuple[Job, ...]:
     pipeline = read_pipeline(project)
     rows = {row["rlnPipeLineProcessName"].rstrip("/"): row for row in pipeline.tables[PROCESSES]}
     names = dict.fromkeys([*rows, *_found(project)])
-    jobs = {name: _job(project, name, rows.get(name)) for name in names if (project / name).is_dir()}
+    inside = (name for name in names if ".." not in Path(name).parts and not Path(name).is_absolute())
+    jobs = {name: _job(project, name, rows.get(name)) for name in inside if (project / name).is_dir()}
     return _tied(project, jobs, pipeline)
 
 
@@ -179,8 +180,9 @@ def _root_then(name: str, record: Record) -> Path:
     """The project's folder when a job was started: it may have been moved since."""
     words = shlex.split(record.command)
     out = next((following for word, following in pairwise(words) if word == "--o"), name)
-    folder = Path(os.path.normpath(Path(record.directory) / out))
-    return folder.parents[len(Path(name).parts) - 1] if folder.parts[-len(Path(name).parts) :] == Path(name).parts else folder.parent
+    folder, parts = Path(os.path.normpath(Path(record.directory) / out)), Path(name).parts
+    kept_its_name = folder.parts[-len(parts) :] == parts
+    return folder.parents[len(parts) - 1] if kept_its_name else folder.parent
 
 
 def _words(values: Iterable[object]) -> Iterator[str]:

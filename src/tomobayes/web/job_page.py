@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import socket
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,20 +24,29 @@ from tomobayes.web.parameters_of import PARAMETERS_OF
 
 __all__ = ["ROUTES"]
 
+HEAD_MARKS = ("progress.json", "RELION_JOB_ABORT_NOW")
+
 
 def job(request: Request) -> Response:
     """The page of a job."""
-    found = job_of(request)
-    return page(request, "job.html", **_view(request, found))
+    found, tab = job_of(request), _tab(request)
+    return page(request, "job.html", **_head(request, found, tab) | _view(request, found, tab))
 
 
-def live(request: Request) -> Response:
-    """The part of that page that changes, unless the browser has seen it as it is."""
-    found = job_of(request)
-    view = _view(request, found, drawn=False)
-    if view["seen"] == request.query_params.get("seen"):
+def head(request: Request) -> Response:
+    """The upper part of that page, how the job is and what can be done to it, unless the browser has seen it as it is."""
+    found, tab = job_of(request), _tab(request)
+    if _marked(found, HEAD_MARKS) == request.query_params.get("seen"):
         return unchanged()
-    return page(request, "live.html", **_view(request, found))
+    return page(request, "job_head.html", **_head(request, found, tab))
+
+
+def view(request: Request) -> Response:
+    """The view on show, unless the browser has seen it as it is."""
+    found, tab = job_of(request), _tab(request)
+    if _marked(found, tab.marks) == request.query_params.get("seen"):
+        return unchanged()
+    return page(request, "job_view.html", **_view(request, found, tab))
 
 
 def stop(request: Request) -> Response:
@@ -68,29 +78,46 @@ def _interrupt(job: Job) -> None:
     os.kill(process.pid, signal.SIGTERM)
 
 
-def _view(request: Request, job: Job, drawn: bool = True) -> dict[str, Any]:
-    tabs = [tab for tab in TABS if tab.shown(job)]
-    key = request.query_params.get("tab", tabs[0].key)
-    tab = next((tab for tab in tabs if tab.key == key), None)
+def _tab(request: Request) -> Tab:
+    """The view that the address asks for, by default the first of the job."""
+    shown = [tab for tab in TABS if tab.shown(job_of(request))]
+    key = request.query_params.get("tab", shown[0].key)
+    tab = next((tab for tab in shown if tab.key == key), None)
     if tab is None:
         raise HTTPException(404, "There is no such view.")
-    kept = urlencode([pair for pair in request.query_params.multi_items() if pair[0] not in ("seen", "tab")])
-    view: dict[str, Any] = {"job": job, "tabs": tabs, "tab": tab, "seen": _seen(job, tab), "kept": f"&{kept}" if kept else ""}
-    if not drawn:
-        return view
-    used = [other for other in jobs_of(request) if job.name in other.inputs]
+    return tab
+
+
+def _head(request: Request, job: Job, tab: Tab) -> dict[str, Any]:
     verb = "" if job.record is None else job.record.verb
     parameters = PARAMETERS_OF.get(verb)
-    continuable = job.status not in (Status.RUNNING, Status.SCHEDULED) and parameters is not None
-    return view | {
+    ended = job.status not in (Status.RUNNING, Status.SCHEDULED) and parameters is not None
+    return {
+        "job": job,
+        "tab": tab,
+        "tabs": [other for other in TABS if other.shown(job)],
+        "head_seen": _marked(job, HEAD_MARKS),
         "running": running_of(job),
-        "users": used,
-        "followers": FOLLOWERS.get(verb, ()) if job.status is Status.SUCCEEDED else (),
-        "can_continue": continuable and (job.status is not Status.SUCCEEDED or _goes_back(parameters, job)),
-        "can_clone": parameters is not None,
         "stops_between": parameters is None or "max_iter" in parameters.model_fields,
         "stopping": abort_requested(job.folder),
-        **tab.content(job, request),
+        "users": [other for other in jobs_of(request) if job.name in other.inputs],
+        "followers": FOLLOWERS.get(verb, ()) if job.status is Status.SUCCEEDED else (),
+        "can_continue": ended and (job.status is not Status.SUCCEEDED or _goes_back(parameters, job)),
+        "can_clone": parameters is not None,
+    }
+
+
+def _view(request: Request, job: Job, tab: Tab) -> dict[str, Any]:
+    kept = urlencode([pair for pair in request.query_params.multi_items() if pair[0] not in ("seen", "tab")])
+    content = tab.content(job, request)
+    running = job.status is Status.RUNNING
+    return {
+        "job": job,
+        "tab": tab,
+        "view_seen": _marked(job, tab.marks),
+        "kept": f"&{kept}" if kept else "",
+        "is_running": running,
+        **content,
     }
 
 
@@ -98,18 +125,19 @@ def _goes_back(parameters: Any, job: Job) -> bool:
     return "from_iteration" in parameters.model_fields and bool(checkpoints(job.folder))
 
 
-def _seen(job: Job, tab: Tab) -> str:
-    """Changes whenever what is shown changes."""
-    marks = [job.status.value, tab.key]
-    for name in ("progress.json", "RELION_JOB_ABORT_NOW", *tab.marks):
+def _marked(job: Job, marks: Iterable[str]) -> str:
+    """Changes whenever one of the files does that are named, or the job's state."""
+    words = [job.status.value]
+    for name in marks:
         path = job.folder / name
-        marks.append(str(path.stat().st_mtime_ns if path.exists() else 0))
-    return hashlib.blake2b(" ".join(marks).encode(), digest_size=8).hexdigest()
+        words.append(str(path.stat().st_mtime_ns if path.exists() else 0))
+    return hashlib.blake2b(" ".join(words).encode(), digest_size=8).hexdigest()
 
 
 ROUTES = [
     Route("/job/{name:path}", job),
-    Route("/live/{name:path}", live),
+    Route("/head/{name:path}", head),
+    Route("/view/{name:path}", view),
     Route("/stop/{name:path}", stop, methods=["POST"]),
     Route("/delete/{name:path}", delete, methods=["POST"]),
 ]
