@@ -58,32 +58,48 @@ def compose_views(sources: Sources, given: Given, problems: list[Problem]) -> Co
     assert sources.aligned is not None and sources.defocused is not None
     file = sources.acquired.file if sources.acquired else sources.aligned.file
     keys = _with_sections([view.key for view in taken], sources)
-    aligned = _find(keys, [view.key for view in sources.aligned.views], sources.aligned.file, file, problems)
-    images: Sequence[int | None] = [None] * len(keys)
-    if sources.images is not None:
-        images = _find(keys, [key for key in sources.images.keys], sources.images.file, file, problems)
-    defocused = _find_defoci(keys, sources, file, problems)
+    places = _Places(
+        aligned=_find(keys, [view.key for view in sources.aligned.views], sources.aligned.file, file, problems),
+        images=[None] * len(keys) if sources.images is None else _find(keys, sources.images.keys, sources.images.file, file, problems),
+        defocused=_find_defoci(keys, sources, file, problems),
+    )
     if len(problems) > n_before:
         return None
-    found = []
-    left_out = []
-    for view, key, row, image, defocus in zip(taken, keys, aligned, images, defocused, strict=True):
-        why = _why_left_out(sources, row, image)
-        if why:
-            left_out.append(f"{key} ({why})")
-        elif row is not None and defocus is None:
-            what = f"has no defocus for the view {key}"
-            problems.append(Problem(sources.defocused.file, "", what, remedy="fit the CTF of every image that is used"))
-        elif row is not None and defocus is not None:
-            one = sources.aligned.views[row], row, sources.defocused.views[defocus], image
-            found.append(ComposedView(key, view.dose or 0.0, view.file, *one))
+    found, left_out = _joined(taken, keys, places, sources, problems)
     doubts = _check_angles(found, sources, problems)
     if not found and len(problems) == n_before:
         problems.append(Problem(sources.aligned.file, "", f"leaves no view of {sources.name}", remedy="align some of its views"))
     if len(problems) > n_before:
         return None
-    found.sort(key=_place)
-    return ComposedViews(tuple(found), len(taken), tuple(left_out), order_from, dose_from, doubts)
+    return ComposedViews(tuple(sorted(found, key=_place)), len(taken), tuple(left_out), order_from, dose_from, doubts)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where every view is among those of each program, None where it is not."""
+
+    aligned: Sequence[int | None]
+    images: Sequence[int | None]
+    defocused: Sequence[int | None]
+
+
+def _joined(
+    taken: Sequence[AcquiredView], keys: Sequence[ViewKey], places: _Places, sources: Sources, problems: list[Problem]
+) -> tuple[list[ComposedView], list[str]]:
+    """Views with all that is known of them, and those that cannot be used, each with the reason."""
+    assert sources.aligned is not None and sources.defocused is not None
+    found, left_out = [], []
+    for view, key, row, image, defocus in zip(taken, keys, places.aligned, places.images, places.defocused, strict=True):
+        why = _why_left_out(sources, row, image)
+        if why or row is None:
+            left_out.append(f"{key} ({why})")
+        elif defocus is None:
+            what = f"has no defocus for the view {key}"
+            problems.append(Problem(sources.defocused.file, "", what, remedy="fit the CTF of every image that is used"))
+        else:
+            one = sources.aligned.views[row], row, sources.defocused.views[defocus], image
+            found.append(ComposedView(key, view.dose or 0.0, view.file, *one))
+    return found, left_out
 
 
 def _taken(sources: Sources, given: Given, problems: list[Problem]) -> tuple[list[AcquiredView], str, str]:
