@@ -23,7 +23,7 @@ from tilt_series_scene import (
 )
 from tomobayes.compute.executors import InProcess
 from tomobayes.formats.relion import read_dataset, write_dataset
-from tomobayes.jobs.compared import load_compared, references_of
+from tomobayes.jobs.compared import given_references, load_compared, references_of
 from tomobayes.jobs.log import job_log
 from tomobayes.jobs.parameters import RefineCtf
 from tomobayes.jobs.refine_ctf import settings_of
@@ -88,7 +88,7 @@ def looked_at(case: Planted, **tasks: object) -> tuple[CtfRefinement, Dataset]:
     with job_log() as log:
         compared = load_compared(parameters, log)
     cutter, stretches = Cutter(compared.experiment.dataset), []
-    references = references_of(compared, cutter, "C1", DIAMETER, InProcess())
+    references = references_of(compared, given_references(compared, "C1"), cutter, "C1", DIAMETER, InProcess())
     for stage in stages(settings_of(parameters)):
         series, _ = refined_series(cutter, compared.experiment.usable, references, stage, InProcess())
         found = finished(cutter.dataset, series, stage)

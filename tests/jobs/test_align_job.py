@@ -13,7 +13,9 @@ import tomobayes as tb
 from tomobayes.cli import main
 from tomobayes.formats.relion import read_dataset, read_optimisation_set, write_dataset
 from tomobayes.imaging.views import views_of
+from tomobayes.jobs import series_plan
 from tomobayes.model import Dataset
+from tomobayes.tiltseries import boxes
 
 TRUE = ["--i", "sim", "--p", "sim/particles_truth.star", "--j", "1"]
 
@@ -112,3 +114,56 @@ def test_half_maps_must_be_known(start, capsys):
     done = tb.align(tb.Align(i="rec", particle_diameter=250, rounds=1, const_a=True, j=1, o="done"))
     for one, two in zip(read_dataset("rec").tilt_series, read_dataset(done).tilt_series, strict=True):
         np.testing.assert_allclose(one.rotation, two.rotation, atol=1e-9)
+
+
+WORDS = {
+    "align": ["--motion", "--rounds", "2"],
+    "refine-ctf": ["--do-defocus", "--references", "rebuilt", "--kmin", "80"],
+}
+
+
+@pytest.mark.parametrize("verb", WORDS)
+def test_workers_find_the_same(start, verb):
+    common = [verb, "--i", "rec", "--particle-diameter", "250", *WORDS[verb], "--j", "1"]
+    assert main([*common, "--o", "alone"]) == 0
+    assert main([*common, "--workers", "2", "--o", "together"]) == 0
+    alone, together = read_dataset("alone"), read_dataset("together")
+    for one, other in zip(alone.tilt_series, together.tilt_series, strict=True):
+        for name in ("rotation", "shift_angstrom", "defocus_u_angstrom", "defocus_v_angstrom"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-4)
+    np.testing.assert_allclose(alone.particles.centre_angstrom, together.particles.centre_angstrom, atol=1e-4)
+    assert "2 workers of 1 threads" in Path("together/run.log").read_text()
+    assert not list(Path("together").glob("shared_*"))
+
+
+def test_maps_too_coarse_for_defoci_are_refused(start, capsys):
+    assert main(["refine-ctf", "--i", "rec", "--particle-diameter", "250", "--do-defocus", "--j", "1", "--o", "out"]) == 2
+    assert "--kmin: 30 Å is finer than the half-maps" in " ".join(capsys.readouterr().err.split())
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("verb", WORDS)
+def test_what_does_not_fit_is_refused(start, verb, monkeypatch, capsys):
+    common = [verb, "--i", "rec", "--particle-diameter", "250", *WORDS[verb], "--j", "1", "--o", "out"]
+    assert main([*common, "--plan"]) == 0
+    assert "memory: about" in capsys.readouterr().out
+    monkeypatch.setattr(series_plan, "available_bytes", lambda: 9e7)
+    assert main(common) == 2
+    assert "of memory, and 90 MB are available" in " ".join(capsys.readouterr().err.split())
+    assert not Path("out").exists()
+
+
+def test_a_tilt_series_that_cannot_be_read_stays_as_it_was(start, monkeypatch):
+    whole = boxes._cut
+
+    def cut(dataset, rows, *rest):
+        if dataset.particles.tilt_series[rows[0]] == 0:
+            raise OSError(5, "Input/output error", "TS_01.mrcs")
+        return whole(dataset, rows, *rest)
+
+    monkeypatch.setattr(boxes, "_cut", cut)
+    before = read_dataset("rec").tilt_series[0]
+    assert main(["align", "--i", "rec", "--particle-diameter", "250", "--r", "30", "--rounds", "1", "--j", "1", "--o", "out"]) == 0
+    after = read_dataset("out").tilt_series[0]
+    np.testing.assert_allclose(after.shift_angstrom, before.shift_angstrom, atol=1e-6)
+    assert "tilt series TS_01 failed three times and stays as it was: OSError: [Errno 5]" in Path("out/run.log").read_text()

@@ -9,7 +9,7 @@ from alignment_scene import full_placement, true_dataset
 
 from tomobayes.tiltseries.alignment import Choice, Fitter, weak_prior
 from tomobayes.tiltseries.information import Prior
-from tomobayes.tiltseries.motion import chronological_rank, motion_basis
+from tomobayes.tiltseries.motion import EXACT, MOST_MODES, chronological_rank, left_out_share, motion_basis
 from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, learned_scales, modes_of
 from tomobayes.tiltseries.placement import Placement, displacement, placement_of
 from tomobayes.tiltseries.tables import Tables
@@ -27,6 +27,23 @@ def test_modes_have_the_covariance_asked_for(kernel):
     assert fewer.shape[1] < basis.shape[1]
     assert np.trace(fewer @ fewer.T) >= 0.95 * np.trace(expected)
     assert (np.diff((fewer**2).sum(0)) <= 1e-12).all()
+
+
+@pytest.mark.parametrize("kernel", ["square-exponential", "exponential"])
+def test_many_particles_move_in_few_modes(kernel):
+    """Beyond `EXACT` particles modes come from the particles that are told least of by others: nearly as good as the best there are."""
+    places = np.random.default_rng(1).uniform(-2000, 2000, (EXACT + 88, 3)) * [1, 1, 0.3]
+    distance = np.linalg.norm(places[:, None] - places, axis=-1) / 1500
+    covariance = 4.0 * np.exp(-(distance**2) if kernel == "square-exponential" else -distance)
+    basis = motion_basis(places, 2.0, 1500.0, kernel)
+    best = 1 - np.linalg.eigvalsh(covariance)[-basis.shape[1] :].sum() / np.trace(covariance)
+    share = left_out_share(basis, 2.0)
+    assert basis.shape[1] <= MOST_MODES
+    assert share == pytest.approx(1 - np.trace(basis @ basis.T) / np.trace(covariance))
+    assert share < max(2e-3, 1.2 * best + 0.01)
+    lost = covariance - basis @ basis.T
+    assert np.linalg.eigvalsh(lost)[0] > -1e-6 * np.trace(covariance)
+    assert np.abs(lost).mean() < 0.3 * covariance.mean()
 
 
 def test_rank_follows_dose():

@@ -10,20 +10,24 @@ import numpy as np
 
 from tomobayes.compute.executors import InProcess
 from tomobayes.compute.threads import use_threads
+from tomobayes.compute.workers import OnWorkers
 from tomobayes.formats.relion import write_dataset
 from tomobayes.formats.relion_write import Part
 from tomobayes.jobs.align_report import alignment_report, round_sentences
-from tomobayes.jobs.compared import Compared, load_compared, rebuilt_references, references_of
+from tomobayes.jobs.compared import Compared, given_references, load_compared, rebuilt_references, references_of
 from tomobayes.jobs.figures import angstrom
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import Align
+from tomobayes.jobs.planned import Planned
+from tomobayes.jobs.series_execution import series_executor
+from tomobayes.jobs.series_plan import Fitted, series_plan
 from tomobayes.model import BadInput, Dataset, Problem
 from tomobayes.tiltseries.aligned import AlignSettings
 from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.motion_scales import MotionPlan
 from tomobayes.tiltseries.placement import DeformationPlan
 from tomobayes.tiltseries.references import References
-from tomobayes.tiltseries.rounds import AlignmentState, SeriesTask, align, shift
+from tomobayes.tiltseries.rounds import FINER, AlignmentState, SeriesTask, align, shift
 
 __all__ = ["run"]
 
@@ -36,39 +40,52 @@ def run(parameters: Align, context: Context) -> Path:
     use_threads(parameters.j)
     compared = load_compared(parameters, context.log)
     _check_deformations(parameters, compared)
+    given, settings = given_references(compared, parameters.sym), _settings(parameters)
+    plan = series_plan(parameters, compared, round(FINER * given.radius), compared.folds, _fitted(settings))
+    if parameters.plan:
+        raise Planned(plan.sentences)
+    plan.check()
     folder = context.open(compared.inputs)
-    state = _aligned(compared, parameters, context)
+    with series_executor(parameters, plan.crew, folder, context.log) as executor:
+        state = _aligned(compared, given, Cutter(compared.experiment.dataset, plan.share), parameters, settings, executor, context)
     _write(folder, context, compared, state.dataset)
-    context.show(alignment_report(compared.experiment, state))
     return folder
 
 
-def _aligned(compared: Compared, parameters: Align, context: Context) -> AlignmentState:
-    """The last round; each is told of as it ends."""
-    given, executor, usable = compared.experiment.dataset, InProcess(), compared.experiment.usable
-    cutter = Cutter(given, 2e9)
-    first = references_of(compared, cutter, parameters.sym, parameters.particle_diameter, executor)
+def _fitted(settings: AlignSettings) -> Fitted:
+    return Fitted(settings.reach_angstrom, settings.motion is not None, 0 if settings.deformation is None else settings.deformation.count)
+
+
+def _aligned(
+    compared: Compared,
+    half_maps: References,
+    cutter: Cutter,
+    parameters: Align,
+    settings: AlignSettings,
+    executor: InProcess | OnWorkers,
+    context: Context,
+) -> AlignmentState:
+    """The last round; each is told of and shown as it ends."""
+    given, usable, rounds = cutter.dataset, compared.experiment.usable, 1 if parameters.only_shifts else parameters.rounds
+    first = references_of(compared, half_maps, cutter, parameters.sym, parameters.particle_diameter, executor)
     context.log.say(f"Half-maps agree to {angstrom(first.fsc.resolution_angstrom())} (FSC 0.143)")
 
     def rebuild(now: Cutter, reach: int) -> References:
         return rebuilt_references(compared, now, parameters.sym, parameters.particle_diameter, reach, executor)
 
-    state, settings = None, _settings(parameters)
     if parameters.only_shifts:
         by: Literal["images", "particles"] = "images" if parameters.shift_only else "particles"
-        with context.log.steps("Shifting tilt images", int(usable.sum())) as step:
-            executor.done = lambda task: step(len(task.rows))
-            state = shift(cutter, usable, first, settings, by, executor)
-        for sentence in round_sentences(given, state):
-            context.log.say(sentence)
-        return state
-    with context.log.steps("Aligning tilt series", parameters.rounds * int(usable.sum())) as step:
+        states = iter([shift(cutter, usable, first, settings, by, executor)])
+    else:
+        states = align(cutter, usable, first, rebuild, settings, rounds, executor)
+    with context.log.steps("Aligning tilt series", rounds * int(usable.sum())) as step:
         executor.done = lambda task: step(len(task.rows)) if isinstance(task, SeriesTask) else None
-        for state in align(cutter, usable, first, rebuild, settings, parameters.rounds, executor):
+        for state in states:
             for sentence in round_sentences(given, state):
                 context.log.say(sentence)
             context.show(alignment_report(compared.experiment, state))
-    assert state is not None
+    for index, why in state.set_aside.items():
+        context.log.warn(f"tilt series {given.tilt_series[index].name} failed three times and stays as it was: {why}")
     return state
 
 

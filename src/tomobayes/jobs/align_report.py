@@ -30,6 +30,8 @@ TRACKS, POINTS = 40, 15
 GRID = 9
 EDGE = 0.01
 """Share of displacements beyond the tables from which on a wider range is advised."""
+TOLD = 0.01
+"""Share of the motion's variance left out from which on it is told."""
 WORDS = {"angles": "tilt angles", "positions": "particle positions", "motion": "motion", "deformation": "deformation"}
 
 
@@ -41,11 +43,20 @@ def round_sentences(given: Dataset, state: AlignmentState) -> Iterator[str]:
         motion = one.scales.motion
         if motion is not None and motion.velocity is not None and motion.divergence is not None:
             sentence += f"; velocity {_number(motion.velocity)} Å per e/Å², alike over {format_number(motion.divergence)} Å"
+            if one.left_out > TOLD:
+                sentence += f" in {one.placement.basis.shape[1]} modes, which leave out {one.left_out:.1%} of its variance"
         if one.kept is not None:
-            kept = one.kept.choice.tilts
-            gain, changed = format_number(_gain(one)), f"{int(kept.sum())} of {len(kept)} tilts changed"
-            sentence += f"; known to {_number(float(spread))} Å; {gain} nats gained on images held out; {changed}"
+            sentence += _outcome(one, float(spread))
         yield sentence
+
+
+def _outcome(one: AlignedSeries, spread_angstrom: float) -> str:
+    """The end of such a line: what was kept."""
+    if one.kept is None or not one.parameters.any():
+        return "; nothing changes: nothing would raise the likelihood of images held out"
+    kept = one.kept.choice.tilts
+    gain = f"{format_number(_gain(one))} nats gained on images held out"
+    return f"; known to {_number(spread_angstrom)} Å; {gain}; {int(kept.sum())} of {len(kept)} tilts changed"
 
 
 def alignment_report(experiment: Experiment, state: AlignmentState) -> Report:
@@ -162,11 +173,10 @@ def _table(given: Dataset, state: AlignmentState) -> Table:
     rows = []
     for index, one in state.found.items():
         known = float(one.uncertainty.displacement.diagonal(dim1=-2, dim2=-1).mean().sqrt())
+        words = _number(known) if one.parameters.any() else "–"
         left = [] if one.kept is None else [f"{angle:.0f}°" for angle in tilt_angle_degrees(given.tilt_series[index])[_left(one)]]
         changed = 0 if one.kept is None else int(one.kept.choice.tilts.sum())
-        rows.append(
-            (given.tilt_series[index].name, len(one.rows), _number(_rms(one)), _number(known), f"{_gain(one):.1f}", changed, " ".join(left))
-        )
+        rows.append((given.tilt_series[index].name, len(one.rows), _number(_rms(one)), words, f"{_gain(one):.1f}", changed, " ".join(left)))
     return Table("Tilt series", columns, rows)
 
 

@@ -24,7 +24,7 @@ from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.rebuilding import rebuilt
 from tomobayes.tiltseries.references import References, from_half_maps
 
-__all__ = ["Compared", "load_compared", "rebuilt_references", "references_of"]
+__all__ = ["SAME", "Compared", "given_references", "load_compared", "rebuilt_references", "references_of"]
 
 PIXEL_TOLERANCE = 1e-3
 SAME = 1.1
@@ -46,6 +46,11 @@ class Compared:
     mask: NDArray[np.float32]
     files: Reference
     rebuilt: bool
+
+    @property
+    def folds(self) -> int:
+        """Of each half-set in maps that are rebuilt."""
+        return folds_for(int(self.experiment.usable.sum()) // 2)
 
     @property
     def inputs(self) -> list[Path | None]:
@@ -92,12 +97,17 @@ def _map_files(parameters: RefineCtf | Align, given: Reference) -> Reference:
     return files
 
 
-def references_of(compared: Compared, cutter: Cutter, sym: str, diameter_angstrom: float, executor: Executor) -> References:
-    """The given half-maps, or ones rebuilt from the images with the parameters that they have, to the same resolution and a little more."""
+def given_references(compared: Compared, sym: str) -> References:
+    """The given half-maps."""
     first, second = compared.halves
     order = len(symmetry_group(sym))
-    pixel, count = first.pixel_size_angstrom, len(compared.experiment.usable)
-    given = from_half_maps((first.data, second.data), compared.mask, pixel, count, order)
+    return from_half_maps((first.data, second.data), compared.mask, first.pixel_size_angstrom, len(compared.experiment.usable), order)
+
+
+def references_of(
+    compared: Compared, given: References, cutter: Cutter, sym: str, diameter_angstrom: float, executor: Executor
+) -> References:
+    """The given half-maps, or ones rebuilt from the images with the parameters that they have, to the same resolution and a little more."""
     if not compared.rebuilt:
         return given
     return rebuilt_references(compared, cutter, sym, diameter_angstrom, round(SAME * given.radius), executor)

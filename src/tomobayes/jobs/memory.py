@@ -63,6 +63,7 @@ class MemoryPlan:
     available : memory of this machine; cache : most that kept statistics may take, None for what is to spare
     disk, free : what the job's folder will hold at most, and what its disk has left
     iteration_seconds : of the longest iteration
+    remedy : what to do where memory is too small
     """
 
     crew: Crew
@@ -75,6 +76,7 @@ class MemoryPlan:
     disk: float
     free: float
     iteration_seconds: float
+    remedy: str = "make --box smaller, --bin larger, or use fewer workers or threads (--j)"
 
     @property
     def least(self) -> float:
@@ -86,6 +88,11 @@ class MemoryPlan:
         """For statistics that are kept, of all processes together."""
         spare = max(0.0, 0.8 * (self.available - self.least))
         return spare if self.cache is None else self.cache if self.crew.elsewhere else min(self.cache, spare)
+
+    @property
+    def share(self) -> float:
+        """Of the budget, each process's."""
+        return self.budget / max(1, self.crew.workers)
 
     @property
     def peak(self) -> float:
@@ -109,7 +116,7 @@ class MemoryPlan:
         problems = []
         if self.least > self.available:
             what = f"this needs about {gigabytes(self.least)} of memory, and {gigabytes(self.available)} are available"
-            problems.append(Problem(None, "", what, remedy="make --box smaller, --bin larger, or use fewer workers or threads (--j)"))
+            problems.append(Problem(None, "", what, remedy=self.remedy))
         if self.disk > self.free:
             what = f"this needs about {gigabytes(self.disk)} of disk, and {gigabytes(self.free)} are free"
             problems.append(

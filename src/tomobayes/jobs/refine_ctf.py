@@ -8,15 +8,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tomobayes.compute.executors import InProcess
+from tomobayes.compute.executors import Executor, InProcess
 from tomobayes.compute.threads import use_threads
+from tomobayes.compute.workers import OnWorkers
 from tomobayes.formats.relion import write_dataset
 from tomobayes.formats.relion_write import Part
-from tomobayes.jobs.compared import Compared, load_compared, references_of
+from tomobayes.jobs.compared import SAME, Compared, given_references, load_compared, references_of
 from tomobayes.jobs.figures import angstrom
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import RefineCtf
+from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.refine_ctf_report import ctf_report, series_sentence
+from tomobayes.jobs.series_execution import series_executor
+from tomobayes.jobs.series_plan import series_plan
+from tomobayes.model import BadInput, Problem
 from tomobayes.tiltseries.aberrations import Parity
 from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.ctf_refinement import CtfRefinement, CtfSettings, finished, refined_series, stages
@@ -33,24 +38,35 @@ def run(parameters: RefineCtf, context: Context) -> Path:
     """Write tomograms.star with tilt_series/*.star, particles.star where optics changed, and an optimisation set."""
     use_threads(parameters.j)
     compared = load_compared(parameters, context.log)
-    folder = context.open(compared.inputs)
-    cutter = Cutter(compared.experiment.dataset, 2e9)
-    references = _references(compared, cutter, parameters, context)
-    experiment = compared.experiment
-    if parameters.split_by_time is not None:
-        cutter = cutter.anew(split_by_time(experiment.dataset, parameters.split_by_time))
-    refinement = _refined(cutter, experiment.usable, references, settings_of(parameters), context)
+    given = given_references(compared, parameters.sym)
+    plan = series_plan(parameters, compared, round(SAME * given.radius), compared.folds if compared.rebuilt else 1, None)
+    if parameters.plan:
+        raise Planned(plan.sentences)
+    plan.check()
+    folder, cutter = context.open(compared.inputs), Cutter(compared.experiment.dataset, plan.share)
+    with series_executor(parameters, plan.crew, folder, context.log) as executor:
+        references = _references(compared, given, cutter, parameters, executor, context)
+        if parameters.split_by_time is not None:
+            cutter = cutter.anew(split_by_time(cutter.dataset, parameters.split_by_time))
+        refinement = _refined(cutter, compared.experiment.usable, references, settings_of(parameters), executor, context)
     _write(folder, context, compared, refinement)
     return folder
 
 
-def _refined(cutter: Cutter, usable: NDArray[np.bool_], references: References, settings: CtfSettings, context: Context) -> CtfRefinement:
+def _refined(
+    cutter: Cutter,
+    usable: NDArray[np.bool_],
+    references: References,
+    settings: CtfSettings,
+    executor: InProcess | OnWorkers,
+    context: Context,
+) -> CtfRefinement:
     """What is found stage by stage, as one; shown after each."""
-    executor, stretches = InProcess(), list[MagnificationResult]()
+    stretches = list[MagnificationResult]()
     count = len(np.unique(cutter.dataset.particles.tilt_series[usable]))
     for stage in stages(settings):
         with context.log.steps("Comparing tilt images with references", count) as step:
-            executor.done = lambda _: step(1)
+            executor.done = lambda _, step=step: step(1)
             found, failed = refined_series(cutter, usable, references, stage, executor)
         for one in found:
             context.log.say(series_sentence(cutter.dataset, one))
@@ -87,14 +103,20 @@ def settings_of(parameters: RefineCtf) -> CtfSettings:
     )
 
 
-def _references(compared: Compared, cutter: Cutter, parameters: RefineCtf, context: Context) -> References:
+def _references(
+    compared: Compared, given: References, cutter: Cutter, parameters: RefineCtf, executor: Executor, context: Context
+) -> References:
     if compared.rebuilt:
         context.log.say("Half-maps are rebuilt from the images, each particle's without its own share")
-    references = references_of(compared, cutter, parameters.sym, parameters.particle_diameter, InProcess())
+    references = references_of(compared, given, cutter, parameters.sym, parameters.particle_diameter, executor)
     context.log.say(
         f"Half-maps agree to {angstrom(references.fsc.resolution_angstrom())} (FSC 0.143); "
         f"images are compared to {angstrom(1 / references.finest_frequency)}"
     )
+    if 1 / references.finest_frequency >= parameters.kmin and (parameters.do_defocus or parameters.aberration_orders):
+        what = f"{parameters.kmin:g} Å is finer than the half-maps, which agree to {angstrom(1 / references.finest_frequency)}"
+        why = "nothing is left that defocus and aberrations could be seen in"
+        raise BadInput(Problem(None, "--kmin", what, why, "refine further first, or give a coarser --kmin"))
     return references
 
 

@@ -18,8 +18,8 @@ from tomobayes.tiltseries.boxes import Cut, Cutter, portions_of
 from tomobayes.tiltseries.comparison import SAMPLE, Comparison, calibrate, compare, cut_for
 from tomobayes.tiltseries.information import Prior, Uncertainty
 from tomobayes.tiltseries.keeping import Kept, chosen_by_held_out
-from tomobayes.tiltseries.motion import chronological_rank
-from tomobayes.tiltseries.motion_scales import USUAL_ANGLE, USUAL_POSITION, MotionPlan, Scales, learned_scales, modes_of
+from tomobayes.tiltseries.motion import chronological_rank, left_out_share
+from tomobayes.tiltseries.motion_scales import USUAL_ANGLE, USUAL_POSITION, MotionPlan, Scales, dose_per_tilt, learned_scales, modes_of
 from tomobayes.tiltseries.placement import DeformationPlan, Placement, placement_of
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
@@ -84,6 +84,7 @@ class AlignedSeries:
     signal : strength of the signal
     scales : of the priors, as learned
     at_edge : share of visible pairs whose displacement is farther than the tables reach
+    left_out : share of the motion's variance that its modes leave out
     """
 
     rows: NDArray[np.int64]
@@ -95,6 +96,7 @@ class AlignedSeries:
     kept: Kept | None = None
     scales: Scales = field(default_factory=lambda: Scales(None))
     at_edge: float = 0.0
+    left_out: float = 0.0
 
 
 @dataclass
@@ -206,7 +208,14 @@ def align_series(
         kept=kept,
         scales=scales,
         at_edge=share_at_edge(table, fit),
+        left_out=_left_out(placement, scales, series.dose),
     )
+
+
+def _left_out(placement: Placement, scales: Scales, dose: NDArray[np.float64]) -> float:
+    if scales.motion is None or scales.motion.velocity is None:
+        return 0.0
+    return left_out_share(placement.basis.numpy(), scales.motion.velocity * dose_per_tilt(dose))
 
 
 def _prior_of(given: Dataset, rows: NDArray[np.int64], settings: AlignSettings) -> Callable[[Scales], tuple[Placement, Prior]]:

@@ -23,6 +23,8 @@ __all__ = ["Boxes", "Cut", "Cutter", "cut_holding", "portioned", "portions_of", 
 
 PORTION_BYTES = 3e8
 """Of the particles that are worked on together."""
+SAMPLE_BYTES = 56
+"""Of one sample of an image: itself, its slice, its prediction and what comes in between."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def cut_holding(
 
 def portioned(rows: NDArray[np.int64], tilts: int, samples: int, budget_bytes: float = PORTION_BYTES) -> Sequence[NDArray[np.int64]]:
     """Rows in portions whose comparison takes no more than about a budget."""
-    largest = max(1, int(budget_bytes / (32 * tilts * samples)))
+    largest = max(1, int(budget_bytes / (SAMPLE_BYTES * tilts * samples)))
     return np.array_split(rows, -(-len(rows) // largest))
 
 

@@ -12,11 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Kernel", "chronological_rank", "motion_basis"]
+__all__ = ["MOST_MODES", "Kernel", "chronological_rank", "left_out_share", "motion_basis"]
 
 Kernel = Literal["square-exponential", "exponential"]
 LEFT_OUT = 1e-3
-"""Share of the velocities' variance that the modes left out may have."""
+"""Share of the velocities' variance that the modes left out may have, if there are not too many others."""
+MOST_MODES = 128
+"""So many modes at most: the fit's cost grows with their square. What the others would do is left out, and told."""
+EXACT = 512
+"""Particles of a tilt series up to which all modes are computed before the strongest are taken."""
 
 
 def chronological_rank(dose: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -40,12 +44,38 @@ def motion_basis(
 
     Returns
     -------
-    (P, M)
+    (P, M), M at most `MOST_MODES`
     """
+    if len(position_angstrom) > EXACT:
+        factor = _pivoted_cholesky(position_angstrom / sigma_divergence, kernel, 2 * MOST_MODES)
+        modes, strength, _ = np.linalg.svd(factor, full_matrices=False)
+        kept = np.cumsum(strength[::-1] ** 2)[::-1] > left_out * len(factor) - (len(factor) - (strength**2).sum())
+        kept[0] = True
+        return np.asarray(sigma_velocity * (modes * strength)[:, kept][:, :MOST_MODES])
     distance = np.linalg.norm(position_angstrom[:, None] - position_angstrom, axis=-1) / sigma_divergence
     covariance = sigma_velocity**2 * np.exp(-(distance**2) if kernel == "square-exponential" else -distance)
     variance, modes = (one.numpy() for one in torch.linalg.eigh(torch.from_numpy(covariance)))
     kept = np.cumsum(variance.clip(min=0)) > left_out * variance.sum()
     kept[-1] = True
-    basis: NDArray[np.float64] = (modes[:, kept] * np.sqrt(variance[kept].clip(min=0)))[:, ::-1].copy()
+    basis: NDArray[np.float64] = (modes[:, kept] * np.sqrt(variance[kept].clip(min=0)))[:, ::-1][:, :MOST_MODES].copy()
     return basis
+
+
+def _pivoted_cholesky(points: NDArray[np.float64], kernel: Kernel, rank: int) -> NDArray[np.float64]:
+    """(P, rank) L with L·Lᵀ ≈ exp(-d²) or exp(-d): each column takes all of what is left of the particle that is told least of so far."""
+    factor = np.zeros((len(points), rank))
+    left = np.ones(len(points))
+    for column in range(rank):
+        pivot = int(left.argmax())
+        distance = np.linalg.norm(points - points[pivot], axis=1)
+        row = np.exp(-(distance**2) if kernel == "square-exponential" else -distance) - factor[:, :column] @ factor[pivot, :column]
+        if left[pivot] < 1e-9:
+            break
+        factor[:, column] = row / np.sqrt(left[pivot])
+        left = (left - factor[:, column] ** 2).clip(min=0)
+    return factor
+
+
+def left_out_share(basis: NDArray[np.float64], sigma_velocity: float) -> float:
+    """The share of the velocities' variance that modes (P, M) leave out."""
+    return max(0.0, 1 - float((basis**2).sum()) / (len(basis) * sigma_velocity**2))

@@ -22,7 +22,7 @@ from tomobayes.tiltseries.motion import Kernel, motion_basis
 from tomobayes.tiltseries.placement import Placement, pulled_back
 from tomobayes.tiltseries.tables import Tables, look_up
 
-__all__ = ["USUAL_ANGLE", "USUAL_POSITION", "MotionPlan", "Scales", "learned_scales", "modes_of"]
+__all__ = ["USUAL_ANGLE", "USUAL_POSITION", "MotionPlan", "Scales", "dose_per_tilt", "learned_scales", "modes_of"]
 
 USUAL_VELOCITY, USUAL_DIVERGENCE = 0.2, 5000.0
 """Å per e/Å² and Å: where the search begins, RELION's defaults."""
@@ -65,8 +65,7 @@ def modes_of(
     ----------
     position_angstrom : (P, 3); dose : (F,) e/Å² before each tilt
     """
-    steps = np.diff(np.sort(dose))
-    per_tilt = float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 1.0
+    per_tilt = dose_per_tilt(dose)
 
     @cache
     def shapes(divergence: float) -> NDArray[np.float64]:
@@ -77,6 +76,12 @@ def modes_of(
         return plan.velocity * per_tilt * shapes(plan.divergence)
 
     return of
+
+
+def dose_per_tilt(dose: NDArray[np.float64]) -> float:
+    """e/Å² between one tilt and the next, mostly."""
+    steps = np.diff(np.sort(dose))
+    return float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 1.0
 
 
 @dataclass(frozen=True)

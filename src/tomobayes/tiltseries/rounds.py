@@ -22,7 +22,7 @@ from tomobayes.tiltseries.each_series import each_series
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.shifted import shift_series
 
-__all__ = ["AlignmentState", "SeriesTask", "align", "shift"]
+__all__ = ["FINER", "AlignmentState", "SeriesTask", "align", "shift"]
 
 FINER = 1.3
 """How much finer than the resolution so far rebuilt maps may become: better parameters bring new shells."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tomobayes.tiltseries.comparison import Comparison
 
-__all__ = ["Tables", "common_peak", "joined_tables", "look_up", "some_of", "table_step", "tables"]
+__all__ = ["Tables", "common_peak", "joined_tables", "look_up", "some_of", "table_points", "table_step", "tables"]
 
 POINTS_PER_WAVE = 6.0
 """Grid points per period of the finest wave: interpolation is then good to 2e-3 of that wave's amplitude."""
@@ -48,6 +48,15 @@ def table_step(finest_frequency: float) -> float:
     return 1 / (POINTS_PER_WAVE * finest_frequency)
 
 
+def table_points(finest_frequency: float, reach_angstrom: float) -> int:
+    """Points along an edge of a table."""
+    return _points(table_step(finest_frequency), reach_angstrom)
+
+
+def _points(step_angstrom: float, reach_angstrom: float) -> int:
+    return 2 * (math.ceil(reach_angstrom / step_angstrom) + 2)
+
+
 def tables(
     comparison: Comparison, prediction: Tensor, precision: Tensor, step_angstrom: float, reach_angstrom: float, origin_angstrom: Tensor
 ) -> Tables:
@@ -61,7 +70,7 @@ def tables(
     origin_angstrom : (P, F, 2) displacement from the places that the fit counts from to those where the images were cut
     """
     step = step_angstrom
-    points = 2 * (math.ceil(reach_angstrom / step) + 2)
+    points = _points(step, reach_angstrom)
     at = step * (torch.arange(points, dtype=torch.float64) - (points - 1) / 2)
     base = float(comparison.frequency[0].norm())
     samples = (comparison.frequency / base).round().long()

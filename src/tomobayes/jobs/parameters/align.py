@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from tomobayes.jobs.parameters.base import JobParameters
+from tomobayes.jobs.parameters.compute import ComputeParameters
 from tomobayes.jobs.parameters.dataset import DatasetParameters
 
 __all__ = ["Align"]
 
 
-class Align(DatasetParameters, JobParameters):
+class Align(DatasetParameters, ComputeParameters):
     """Tilt angles, shifts, particle positions, deformation and motion, from tilt images beside projections of the half-maps."""
 
     verb: ClassVar[str] = "align"
@@ -51,7 +51,6 @@ class Align(DatasetParameters, JobParameters):
     min_frame: NonNegativeInt = Field(0, description="First tilt image, in the order of dose and from 0, that is aligned.")
     max_frame: NonNegativeInt | None = Field(None, description="Last tilt image, in the order of dose, that is aligned.")
     max_dose: PositiveFloat | None = Field(None, description="Leave out images taken after more than this dose (e/Å²).")
-    j: PositiveInt | None = Field(None, description="Threads; without it, all cores.")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Align:

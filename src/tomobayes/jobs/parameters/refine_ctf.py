@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from tomobayes.jobs.parameters.base import JobParameters
+from tomobayes.jobs.parameters.compute import ComputeParameters
 from tomobayes.jobs.parameters.dataset import DatasetParameters
 
 __all__ = ["RefineCtf"]
 
 
-class RefineCtf(DatasetParameters, JobParameters):
+class RefineCtf(DatasetParameters, ComputeParameters):
     """Defocus, astigmatism, scale and aberrations, from tilt images beside projections of the half-maps."""
 
     verb: ClassVar[str] = "refine-ctf"
@@ -50,7 +50,6 @@ class RefineCtf(DatasetParameters, JobParameters):
         None, description="First split each optics group into so many, tilt series in the order of the tomogram file."
     )
     max_dose: NonNegativeFloat | None = Field(None, description="Leave out images taken after more than this dose (e/Å²).")
-    j: PositiveInt | None = Field(None, description="Threads; without it, all cores.")
 
     @model_validator(mode="after")
     def _has_something_to_do(self) -> RefineCtf:
