@@ -93,5 +93,7 @@ def test_orientations_agree_with_the_truth_but_for_one_turn_of_the_map(experimen
     off = angular_distance_degrees(mean_rotation(turns, mode)[None], turns)
     assert float((off < 20).double().mean()) > 0.8
     assert found.history[-1].log_evidence > found.history[0].log_evidence + 1
+    edge = settings.images.box * settings.images.pixel_size_angstrom
+    assert found.history[-1].resolution_angstrom[0] >= edge / settings.finest_radius
     again = _found(experiment, settings)
     torch.testing.assert_close(found.references[0], again.references[0], rtol=0, atol=0)

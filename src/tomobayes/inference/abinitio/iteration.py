@@ -212,12 +212,15 @@ def _blended(old: HalfClassSums, new: Mapping[tuple[int, int], Sums], gain: floa
 
 
 def class_fsc(sums: HalfClassSums, k: int, settings: AbInitioSettings) -> np.ndarray:
-    """FSC of what the two halves add to the map of a class, (n//2+1,), under the mask; the halves share the references."""
+    """FSC of what the two halves add to the map of a class, (n//2+1,), under the mask, 0 beyond what is compared.
+
+    The halves share their references.
+    """
     images = settings.images
     if any((half, k) not in sums for half in (1, 2)):
         return np.zeros(images.box // 2 + 1)
     one, two = (solve(sums[half, k], None).numpy() * images.mask for half in (1, 2))
-    return fsc(one, two)
+    return np.where(np.arange(images.box // 2 + 1) <= settings.finest_radius, fsc(one, two), 0.0)
 
 
 def _solved(sums: HalfClassSums, k: int, settings: AbInitioSettings) -> Tensor:
