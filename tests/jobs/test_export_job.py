@@ -16,6 +16,9 @@ from tomobayes.cli import main
 from tomobayes.formats.euler import matrix_from_euler
 from tomobayes.formats.mrc import read_map
 from tomobayes.formats.relion import read_dataset
+from tomobayes.imaging.crops import Crop
+from tomobayes.imaging.subtomograms import plain_stack
+from tomobayes.imaging.views import views_of
 from tomobayes.jobs.export_losses import losses
 from tomobayes.maps.fsc import fsc
 from tomobayes.model import Deformation
@@ -117,6 +120,21 @@ def test_cryodrgn_gets_a_pose_and_a_ctf_with_every_image(tiny):
         assert stack.data.shape[0] == len(first)
         image = stack.data[int(section) - 1]
     assert image.shape == (24, 24) and image[8:16, 8:16].mean() > image.mean()
+
+
+def test_rows_for_cryodrgn_name_the_section_that_holds_their_tilt(tiny):
+    """Late images are left out, so that sections are not tilts."""
+    assert main([*TRUE, "--to", "cryodrgn", "--box", "24", "--max-dose", "14", "--o", "out"]) == 0
+    table = starfile.read("out/particles.star")
+    dataset = read_dataset("sim", particles="sim/particles_truth.star")
+    series, one = dataset.tilt_series[0], table[table["rlnGroupName"] == dataset.particles.name[0]]
+    views, crop = views_of(dataset, np.array([0]), half_width_px=12.0), Crop(24, 24, 24)
+    assert series.images is not None and 2 < len(one) < series.n_tilts
+    every = plain_stack(series.images, views, 0, crop)[np.cumsum(views.visible[0].numpy()) - 1]
+    for name, micrograph in zip(one["rlnImageName"], one["rlnMicrographName"], strict=True):
+        section, file = name.split("@")
+        with mrcfile.open(file) as stack:
+            np.testing.assert_allclose(stack.data[int(section) - 1], every[int(micrograph.rsplit("_", 1)[1])], atol=1e-5)
 
 
 @pytest.mark.parametrize(
