@@ -67,6 +67,7 @@ def test_project_in_the_browser(project, claims):
         page.wait_for_selector("#command:has-text('--max-iter 5')")
         page.click("text=Show plan")
         page.wait_for_selector(".plan >> text=memory: about")
+        page.evaluate("scrollTo(0, 0)")
         picture(page, "form")
         command = page.inner_text("#command")
         page.click("button:has-text('Start')")

@@ -24,7 +24,7 @@ def boxes(inputs: list[list[int]], backwards: bool = False) -> list[Box]:
 def test_boxes_stand_right_of_what_feeds_them_and_apart(inputs: list[list[int]], backwards: bool):
     given_boxes = boxes(inputs, backwards)
     places = places_of(given_boxes)
-    assert len(set(places.values())) == len(given_boxes)
+    assert len(set(places.values())) == len(places) >= len(given_boxes)
     for box in given_boxes:
         assert all(places[name].column < places[box.name].column for name in box.inputs)
     drawn = ElementTree.fromstring(draw_graph(given_boxes))
@@ -32,9 +32,15 @@ def test_boxes_stand_right_of_what_feeds_them_and_apart(inputs: list[list[int]],
     assert len(drawn.findall(".//path")) == sum(len(box.inputs) for box in given_boxes)
 
 
+def test_lines_run_around_boxes_that_they_pass():
+    places = places_of(boxes([[], [0], [0, 1], [0, 2]]))
+    assert [places[f"b{at}"].row for at in range(3)] == [0, 0, 0]
+    assert places["b0", 1].row == places["b0", 2].row == 1
+
+
 def test_long_chains_and_circles_are_drawn():
     chain = boxes([[at - 1] if at else [] for at in range(3000)], backwards=True)
     assert max(place.column for place in places_of(chain).values()) == 2999
     circle = [Box("a", "a", "", "running", ["b"], "#"), Box("b", "b", "", "running", ["a", "b", "gone"], "#")]
-    assert places_of(circle).keys() == {"a", "b"}
+    assert places_of(circle).keys() >= {"a", "b"}
     assert "<svg" in draw_graph(circle)

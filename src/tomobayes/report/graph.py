@@ -10,6 +10,8 @@ from tomobayes.report.svg import Canvas, add, canvas, text, titled, to_text
 
 __all__ = ["Box", "Place", "draw_graph", "places_of"]
 
+Key = str | tuple[str, int]
+
 SIZE, GAP = (190.0, 46.0), (64.0, 18.0)
 MARGIN = 12.0
 
@@ -43,22 +45,28 @@ class Place:
     row: int
 
 
-def places_of(boxes: Sequence[Box]) -> dict[str, Place]:
-    """Where each box stands: beside what feeds it, in the given order where that leaves a choice."""
+def places_of(boxes: Sequence[Box]) -> dict[Key, Place]:
+    """Where each box stands: beside what feeds it, in the given order where that leaves a choice.
+
+    Lines that pass a column have a place of their own there, lest they run behind its boxes: (name of the box they come from, column).
+    """
     inputs = {box.name: [name for name in box.inputs if name != box.name] for box in boxes}
     depth: dict[str, int] = {}
-    columns: dict[int, list[str]] = {}
+    columns: dict[int, list[Key]] = {}
     for box in boxes:
         _deepen(box.name, inputs, depth)
         columns.setdefault(depth[box.name], []).append(box.name)
-    places: dict[str, Place] = {}
+    for source, last in _farthest(inputs, depth).items():
+        for column in range(depth[source] + 1, last):
+            columns.setdefault(column, []).append((source, column))
+    places: dict[Key, Place] = {}
     for column in sorted(columns):
+        wanted = {key: _wanted(inputs[key] if isinstance(key, str) else [_before(key, depth)], places) for key in columns[column]}
         taken: set[int] = set()
-        wanted = {name: _wanted(inputs[name], places) for name in columns[column]}
-        for name in sorted(wanted, key=wanted.__getitem__):
-            row = next(row for row in count(round(wanted[name])) if row not in taken)
+        for key in sorted(wanted, key=lambda key: (not isinstance(key, str), wanted[key])):
+            row = next(row for row in count(round(wanted[key])) if row not in taken)
             taken.add(row)
-            places[name] = Place(column, row)
+            places[key] = Place(column, row)
     return places
 
 
@@ -72,7 +80,7 @@ def draw_graph(boxes: Sequence[Box]) -> str:
     for box in boxes:
         for name in box.inputs:
             if name in places:
-                _draw_edge(drawing, places[name], places[box.name])
+                _draw_edge(drawing, name, box.name, places)
     for box in boxes:
         _draw_box(drawing, box, places[box.name])
     return to_text(drawing)
@@ -91,8 +99,24 @@ def _deepen(name: str, inputs: Mapping[str, Sequence[str]], depth: dict[str, int
         stack.pop()
 
 
-def _wanted(inputs: Sequence[str], places: Mapping[str, Place]) -> float:
-    """The mean row of a box's inputs."""
+def _farthest(inputs: Mapping[str, Sequence[str]], depth: Mapping[str, int]) -> dict[str, int]:
+    """The last column that each box feeds."""
+    last: dict[str, int] = {}
+    for name, sources in inputs.items():
+        for source in sources:
+            if source in depth:
+                last[source] = max(last.get(source, 0), depth[name])
+    return last
+
+
+def _before(key: tuple[str, int], depth: Mapping[str, int]) -> Key:
+    """What a line comes from when it passes a column: its place in the column before, or its box."""
+    source, column = key
+    return source if depth[source] == column - 1 else (source, column - 1)
+
+
+def _wanted(inputs: Sequence[Key], places: Mapping[Key, Place]) -> float:
+    """The mean row of what feeds a box."""
     rows = [places[other].row for other in inputs if other in places]
     return sum(rows) / len(rows) if rows else 0.0
 
@@ -101,12 +125,17 @@ def _corner(place: Place) -> tuple[float, float]:
     return MARGIN + place.column * (SIZE[0] + GAP[0]), MARGIN + place.row * (SIZE[1] + GAP[1])
 
 
-def _draw_edge(drawing: Canvas, start: Place, end: Place) -> None:
-    x1, y1 = _corner(start)
-    x2, y2 = _corner(end)
-    x1, y1, y2 = x1 + SIZE[0], y1 + SIZE[1] / 2, y2 + SIZE[1] / 2
-    bend = max(GAP[0] / 2, (x2 - x1) / 2)
-    path = f"M{x1:.0f},{y1:.0f} C{x1 + bend:.0f},{y1:.0f} {x2 - bend:.0f},{y2:.0f} {x2:.0f},{y2:.0f}"
+def _draw_edge(drawing: Canvas, source: str, target: str, places: Mapping[Key, Place]) -> None:
+    """A line from box to box that bends between columns only."""
+    passed = [places[source, column] for column in range(places[source].column + 1, places[target].column)]
+    corners = [_corner(place) for place in (places[source], *passed, places[target])]
+    y = corners[0][1] + SIZE[1] / 2
+    path = f"M{corners[0][0] + SIZE[0]:.0f},{y:.0f}"
+    for at, (x, top) in enumerate(corners[1:], start=1):
+        middle, below = x - GAP[0] / 2, top + SIZE[1] / 2
+        path += f" C{middle:.0f},{y:.0f} {middle:.0f},{below:.0f} {x:.0f},{below:.0f}"
+        path += f" H{x + SIZE[0]:.0f}" if at < len(corners) - 1 else ""
+        y = below
     add(drawing, "path", "edge", d=path)
 
 
