@@ -54,3 +54,9 @@ def test_names_of_frames_survive_motion_correction() -> None:
 
 def test_views_without_anything_in_common_are_a_problem() -> None:
     assert "nothing that is known of them" in str(matched([ViewKey(0.0)], [ViewKey(section=0)]).problems[0])
+
+
+def test_fine_steps_leave_no_room_for_neighbours() -> None:
+    known = [ViewKey(float(angle)) for angle in range(4)]
+    assert matched(known, [ViewKey(angle + 0.4) for angle in range(4)]).of_known == (0, 1, 2, 3)
+    assert matched(known, [ViewKey(angle + 0.6) for angle in range(4)]).problems

@@ -15,6 +15,7 @@ from tomobayes.formats.mrc import write_stack
 from tomobayes.formats.relion import read_dataset, read_tomograms
 from tomobayes.formats.star import read_star
 from tomobayes.geometry.projection import project
+from tomobayes.jobs.import_files import find_files
 
 ANGLES = (0.0, 3.0, -3.0, -6.0, 6.0)
 """Stage angles in the order in which they were taken: dose-symmetric."""
@@ -249,6 +250,17 @@ def test_motive_lists_of_stopgap_name_their_tomograms_beside_them() -> None:
     Path("motl.doc").write_text("7 TS_01.mrc\n")
     assert main([*words, "--o", "named"]) == 0
     assert np.allclose(read_dataset(Path("named"), require_images=False).particles.position_angstrom, [[0, 0, 2]])
+
+
+def test_folders_give_aretomos_own_files_and_several_of_one_kind_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    write_sources(Path("in"))
+    Path("in/TS_01_Imod").mkdir()
+    Path("in/TS_01_Imod/TS_01_st.xf").write_text("1 0 0 1 0 0\n" * 5)
+    assert find_files("--alignment", ["in"]) == [Path("in/TS_01.aln")]
+    assert find_files("--alignment", ["in/TS_01_Imod"]) == [Path("in/TS_01_Imod/TS_01_st.xf")]
+    assert find_files("--ctf", ["in/*ctffind*", "in/TS_01_ctffind4.txt"]) == [Path("in/TS_01_ctffind4.txt")]
+    assert imported("--ctf", "in", "in/TS_01.rawtlt") == 2
+    assert "has several" in capsys.readouterr().err
 
 
 def test_mixed_files_and_a_project_exclude_each_other() -> None:
