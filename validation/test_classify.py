@@ -107,9 +107,14 @@ def test_more_tilts_tell_more(shared, claims, tilts, expected):
     claims.measured(f"accuracy with {tilts} tilts", float((told == labels).mean()), at_least=expected - 0.03, null=0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="0.93, wanted 0.973")
-def test_missing_tilts(toys, claims):
+@pytest.mark.xfail(strict=True, reason="0.93, wanted 0.973: the first classes are 0.993, as with true maps, and iterating loses them")
+def test_missing_tilts(toys, shared, claims):
     """As from scratch, with two of the 8 to 10 images of every particle missing at random."""
     whole, less = toys(), toys(missing=2)
     of_whole = whole.accuracy(whole.classified(0))
-    claims.measured("accuracy", less.accuracy(less.classified(0)), at_least=of_whole - 0.02, oracle=of_whole, null=0.5)
+    data, labels = toy(shared, missing=2)
+    oracle = float((told_by_true_maps(data, Source("stacks", BOX, 1.0), true_maps(shared)) == labels).mean())
+    started = less.started(0)
+    claims.measured("accuracy of the first classes", less.accuracy(started), oracle=oracle, null=0.5)
+    *_, last = classify(less.particles, less.parts, less.gather, started, less.settings)
+    claims.measured("accuracy", less.accuracy(last), at_least=of_whole - 0.02, oracle=oracle, null=0.5)

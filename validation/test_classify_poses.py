@@ -16,6 +16,7 @@ from tomobayes.model import Map
 
 PIXEL, DIAMETER, BOX = 12.0, 280, 32
 WORDS = ("--box", BOX, "--k", 2, "--particle-diameter", DIAMETER, "--j", 1)
+FINE, COARSE = ("--angpix", PIXEL, "--tilt-step", 6), ("--angpix", 16, "--box", 24, "--tilt-step", 12)
 SIDE = ((5, 0, 0), 6.0)
 """Centre (x, y, z) and radius, in voxels, of the quarter of the mass that half of the particles lack."""
 
@@ -40,8 +41,8 @@ def ball(centre: tuple[int, int, int], radius: float) -> np.ndarray:
 
 
 def _simulate(states: list[Path], out: Path, particles: int, snr: float, *more: object) -> Path:
-    words = ["--angpix", PIXEL, "--n-series", 2, "--n-particles", particles // 2, "--image-size-px", 240, 240, "--snr", snr]
-    words += ["--min-distance", 290, "--tilt-step", 6, "--data-type", "float32"]
+    words = ["--n-series", 2, "--n-particles", particles // 2, "--image-size-px", 240, 240, "--snr", snr]
+    words += ["--min-distance", 290, "--data-type", "float32"]
     tomobayes("simulate", "--model", *states, *words, *more, "--o", out)
     return out
 
@@ -62,7 +63,7 @@ def _error(check, particles: Path, sim: Path) -> float:
 @pytest.mark.long
 def test_jittered_poses(states, tmp_path, check, claims):
     """100 particles at SNR 0.2, orientations off by 3° and places by a pixel in each component: classified as they are or aligned."""
-    sim = _simulate(states, tmp_path / "sim", 100, 0.2, "--pose-error", 3, "--position-error", PIXEL)
+    sim = _simulate(states, tmp_path / "sim", 100, 0.2, *FINE, "--pose-error", 3, "--position-error", PIXEL)
     truth, words = _truth(sim), (*WORDS, "--max-iter", 4)
     local = ("--align", "local", "--sigma-ang", 3, "--offset-sigma", PIXEL)
     tomobayes("classify", "--i", sim, *words, "--o", tmp_path / "given")
@@ -77,9 +78,10 @@ def test_jittered_poses(states, tmp_path, check, claims):
 
 @pytest.mark.long
 def test_climbing(states, tmp_path, check, claims):
-    """80 particles at SNR 0.05, orientations off by 10° in each component: three runs of hill climbing against a local search."""
-    sim = _simulate(states, tmp_path / "sim", 80, 0.05, "--pose-error", 10, "--position-error", PIXEL)
-    truth, words = _truth(sim), (*WORDS, "--max-iter", 3, "--align", "local", "--sigma-ang", 10, "--offset-sigma", PIXEL)
+    """60 particles at SNR 0.3, orientations off by 10° in each component: three runs of hill climbing against a local search."""
+    sim = _simulate(states, tmp_path / "sim", 60, 0.3, *COARSE, "--pose-error", 10, "--position-error", 8)
+    truth, words = _truth(sim), ("--box", 24, "--k", 2, "--particle-diameter", DIAMETER, "--j", 1, "--max-iter", 2)
+    words += ("--align", "local", "--sigma-ang", 10, "--offset-sigma", 8, "--offset-range", 32)
     tomobayes("classify", "--i", sim, *words, "--start", "random", "--restarts", 1, "--o", tmp_path / "local")
     tomobayes("classify", "--i", sim, *words, "--start", "climb", "--restarts", 3, "--climb-iter", 8, "--o", tmp_path / "climbed")
     local, found = (_labels(tmp_path / name) for name in ("local", "climbed"))
