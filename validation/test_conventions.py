@@ -76,7 +76,7 @@ def test_hand_of_the_defocus(claims) -> None:
         right.append(_defocus(data))
         wrong.append(_defocus(flipped_hand(data)))
         empty.append(_defocus(experiment(seed, NOISE)))
-        print(seed, right[-1], wrong[-1], empty[-1], flush=True)
+        print(f"set {seed}: {right[-1]}, {wrong[-1]}, noise alone {empty[-1]}", flush=True)
     null = SETS - count(empty, "undecided")
     claims.measured("sets of 20 whose wrong defocus hand is found", count(wrong, "wrong"), at_least=19, null=null)
     claims.measured("sets of 20 whose right defocus hand is called wrong", count(right, "wrong"), at_most=0)

@@ -109,7 +109,7 @@ def test_depth_of_the_look(tiny, capsys) -> None:
     Path(STACK).unlink()
     assert main(["check", "--i", "sim", "--depth", "headers", "--o", "none", "--j", "1"]) == 2
     assert main(["check", "--i", "sim", "--depth", "tables", "--o", "tables", "--j", "1"]) == 0
-    assert "has no images here" in Path("tables/run.log").read_text()
+    assert "no images are here" in Path("tables/run.log").read_text()
 
 
 def test_inverted_contrast_is_told(tiny, capsys) -> None:

@@ -194,14 +194,14 @@ def _defocus(questions: Questions) -> tuple[Measured, Map]:
     mask = sphere_mask(source.box, questions.diameter_angstrom / pixel)
     found = defocus_hand(questions.dataset, source, questions.chosen(source), mask, questions.group)
     hand = questions.dataset.tilt_series[int(questions.dataset.particles.tilt_series[0])].hand
-    names = [f"rlnTomoHand {sign * hand:+.0f}" for sign in (1, -1)]
+    told, other = (f"rlnTomoHand {sign * hand:+.0f}" for sign in (1, -1))
     odd = [name for name, one in found.per_series.items() if one.answer == "wrong"]
     which = f" (those of {', '.join(odd)})" if odd and len(odd) < len(found.per_series) else ""
     remedy = f"Change the sign of rlnTomoHand in tomograms.star{which}, or the sign of the tilt angles and the hand of the maps with it."
     own = Map(found.map_told.numpy() * mask, pixel)
     shown = Map(low_pass(own.data, pixel, SHOWN * pixel), pixel)
     figure = slices_of(shown, f"Map from the particles' poses, as told, to {format_number(SHOWN * pixel, 2)} Å", "poses")
-    return Measured("Hand of the defocus", *names, remedy, found.verdict, [figure]), own
+    return Measured("Hand of the defocus", told, other, remedy, found.verdict, [figure]), own
 
 
 def _reference(questions: Questions, reference: Map) -> Measured:

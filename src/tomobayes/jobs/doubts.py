@@ -56,7 +56,7 @@ def _images(dataset: Dataset) -> Iterator[Problem]:
     absent = [series.name for series in dataset.tilt_series if series.images is None]
     if absent and particles.stacks is None and particles.subtomograms is None:
         remedy = "bring the images to where the tables say they are"
-        yield _doubt(_names(absent), "", "has no images here", "what needs pixels will refuse it", remedy)
+        yield _doubt(_names(absent), "", "no images are here", "what needs pixels will refuse it", remedy)
 
 
 def _hands(dataset: Dataset) -> Iterator[Problem]:
