@@ -11,11 +11,14 @@ from alignment_scene import DIAMETER, references_of, seen_as, true_dataset, with
 from scipy.spatial.transform import Rotation
 
 from small_experiment import phantom
+from tomobayes.compute.executors import InProcess
+from tomobayes.jobs.align_report import round_sentences
 from tomobayes.model import Dataset
-from tomobayes.tiltseries.aligned import AlignSettings, align_series
+from tomobayes.tiltseries.aligned import AlignSettings, Group, align_series, largest
 from tomobayes.tiltseries.applied import applied
 from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.motion_scales import MotionPlan
+from tomobayes.tiltseries.rounds import AlignmentState, align
 from tomobayes.tiltseries.shifted import shift_series
 
 SETTINGS = AlignSettings(reach_angstrom=24.0, diameter_angstrom=DIAMETER)
@@ -180,3 +183,28 @@ def test_a_second_round_counts_from_the_first_start(density, truth, wrong):
     two = align_series(wrong, Cutter(applied(wrong, [first])), _rows(wrong), references, SETTINGS, first, False)
     assert (one.displacement - two.displacement).square().mean().sqrt() < 0.2
     assert np.sqrt((_error(two, wrong, truth) ** 2).mean()) < 0.8
+
+
+def test_what_is_not_usable_stays(density, truth, wrong):
+    """Particles that take no part keep their places, and tell nothing of the others'."""
+    usable = np.arange(len(truth.particles)) % 4 > 0
+    references = references_of(density, 16)
+    state = list(align(Cutter(wrong), usable, references, lambda *_: references, SETTINGS, 2, InProcess()))[-1]
+    np.testing.assert_array_equal(state.found[0].rows, np.flatnonzero(usable))
+    moved = state.dataset.particles.centre_angstrom - wrong.particles.centre_angstrom
+    assert not moved[~usable].any()
+    assert moved[usable].any(1).all()
+
+
+def test_a_line_says_so_where_nothing_changes(density, truth):
+    references = references_of(density, 16)
+    found = align_series(truth, Cutter(truth), _rows(truth), references, SETTINGS, None, True)
+    still = replace(found, parameters=0 * found.parameters)
+    sentence, moved = (next(round_sentences(truth, AlignmentState(1, {0: one}, truth, references))) for one in (still, found))
+    assert sentence.endswith("nothing changes: nothing would raise the likelihood of images held out")
+    assert "known to" not in sentence and ("known to" in moved or not found.parameters.any())
+
+
+def test_noise_of_whole_images_is_that_of_the_largest_group():
+    few, many = (Group(None, np.arange(count), np.arange(count), None, None, None) for count in (3, 9))
+    assert largest([few, many]) is many

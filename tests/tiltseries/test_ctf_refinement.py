@@ -177,3 +177,13 @@ def test_optics_groups_are_split_in_the_order_of_the_series() -> None:
     assert [one.name for one in split.optics] == ["a_1", "a_2"]
     assert [one.optics_name for one in split.tilt_series] == ["a_1"] * 3 + ["a_2"] * 2
     np.testing.assert_array_equal(split.particles.optics, (particles.tilt_series >= 3).astype(int))
+
+
+def test_optics_groups_of_other_voltages_tell_of_the_same_defocus():
+    """The first group has one particle and 300 kV, the other the rest and 120."""
+    table = replace(TRUTH.particles, optics=(np.arange(len(TRUTH.particles)) > 0).astype(np.int64))
+    slow = replace(TRUTH.optics[0], voltage_kv=120.0)
+    truth = replace(TRUTH, particles=table, optics=(TRUTH.optics[0], slow))
+    told = changed(truth, defocus_u_angstrom=SERIES.defocus_u_angstrom - 800, defocus_v_angstrom=SERIES.defocus_v_angstrom - 800)
+    found = first(refined(imaged(truth, told, 0.3), defocus=DefocusPrior(known=(True, True))))
+    assert np.abs(defocus_of(found)[:, 0] - defocus_of(SERIES)[:, 0]).mean() < 120

@@ -25,7 +25,7 @@ from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
 from tomobayes.tiltseries.tables import Tables, joined_tables, some_of, table_step, tables
 
-__all__ = ["AlignSettings", "AlignedSeries", "Group", "align_series", "compared_groups", "share_at_edge", "tables_of"]
+__all__ = ["AlignSettings", "AlignedSeries", "Group", "align_series", "compared_groups", "largest", "share_at_edge", "tables_of"]
 
 
 SCALES_FROM = 40
@@ -204,7 +204,7 @@ def align_series(
         parameters=fit.parameters,
         displacement=fit.displacement,
         uncertainty=fitter.uncertainty(),
-        signal=_common(groups),
+        signal=largest(groups).found_signal,
         kept=kept,
         scales=scales,
         at_edge=share_at_edge(table, fit),
@@ -274,6 +274,6 @@ def share_at_edge(table: Tables, fit: Fit) -> float:
     return float((beyond & seen).sum()) / max(1, int(seen.sum()))
 
 
-def _common(groups: Sequence[Group]) -> Signal:
-    """The signal of the largest group."""
-    return max(groups, key=lambda group: len(group.rows)).found_signal
+def largest(groups: Sequence[Group]) -> Group:
+    """The optics group with the most particles, by which noise and signal of the whole tilt series are known best."""
+    return max(groups, key=lambda group: len(group.rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -121,10 +122,10 @@ def refined_series(
 def _series(dataset: Dataset, index: int, seen: Sequence[Observed], settings: CtfSettings) -> SeriesOptics:
     result, sums = None, [one.sums for one in seen]
     if settings.defocus is not None:
-        wavelength = wavelength_angstrom(dataset.optics[seen[0].optics].voltage_kv)
-        result = refined_defocus(beside(sums), dataset.tilt_series[index], wavelength, settings.defocus)
+        wavelengths = [wavelength_angstrom(dataset.optics[one.optics].voltage_kv) for one in seen]
+        result = refined_defocus(_at_one_voltage(sums, wavelengths), dataset.tilt_series[index], wavelengths[0], settings.defocus)
         change = result.after - result.before
-        sums = [turned(one, even=defocus_phase(change, one.frequency, wavelength)) for one in sums]
+        sums = [turned(one, even=defocus_phase(change, one.frequency, own)) for one, own in zip(sums, wavelengths, strict=True)]
     strengths = [
         amplitudes(turned(some, gain=np.repeat(1 / one.nuisance.scale[:, None], len(some.shell), 1)))
         for some, one in zip(sums, seen, strict=True)
@@ -144,6 +145,12 @@ def _series(dataset: Dataset, index: int, seen: Sequence[Observed], settings: Ct
         },
         stretch={one.optics: one.stretch for one in seen if one.stretch is not None},
     )
+
+
+def _at_one_voltage(sums: Sequence[Condensed], wavelengths: Sequence[float]) -> Condensed:
+    """Sums of several optics groups at frequencies where the first one's electrons would see the same change of phase per defocus."""
+    stretch = [math.sqrt(own / wavelengths[0]) for own in wavelengths]
+    return beside([replace(one, frequency=times * one.frequency) for one, times in zip(sums, stretch, strict=True)])
 
 
 def finished(dataset: Dataset, found: Sequence[SeriesOptics], settings: CtfSettings) -> CtfRefinement:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.model import Dataset, TiltSeries
-from tomobayes.tiltseries.aligned import AlignedSeries, AlignSettings, Group, compared_groups, share_at_edge, tables_of
+from tomobayes.tiltseries.aligned import AlignedSeries, AlignSettings, Group, compared_groups, largest, share_at_edge, tables_of
 from tomobayes.tiltseries.alignment import Fitter, weak_prior
 from tomobayes.tiltseries.boxes import Cutter
 from tomobayes.tiltseries.keeping import Kept
@@ -70,7 +70,7 @@ def shift_series(
         parameters=fit.parameters,
         displacement=fit.displacement,
         uncertainty=fitter.uncertainty(),
-        signal=groups[0].found_signal,
+        signal=largest(groups).found_signal,
         kept=Kept(choice, gain.where(choice.tilts, 0), {}),
         at_edge=share_at_edge(table, fit),
     )
@@ -114,7 +114,7 @@ def _by_images(series: TiltSeries, groups: Sequence[Group]) -> tuple[Tensor, Ten
                         chosen = torch.from_numpy(group.members[part] % 2 == half)
                         add_prediction(pictures[place, half], one, group.found_signal, tilt, chosen)
         for place, tilt in enumerate(tilts):
-            shift[tilt], gain[tilt], noise[tilt] = _compared(series, tilt, pictures[place], groups[0])
+            shift[tilt], gain[tilt], noise[tilt] = _compared(series, tilt, pictures[place], largest(groups))
     return shift, gain, noise
 
 
