@@ -148,3 +148,13 @@ def test_the_head_follows_progress_and_leaves_the_view_alone(client: TestClient,
         assert "Iteration 4, 50 %" in client.get(head).text
         assert client.get(view).status_code == 204
     assert ">done<" in client.get(head).text
+
+
+def test_a_job_that_did_not_go_on_is_tried_again_as_one_that_goes_on(client: TestClient, project: Path):
+    (project / "MaskCreate" / "job001" / "RELION_JOB_EXIT_SUCCESS").unlink()
+    with folder_lock(project / "MaskCreate" / "job001"):
+        start = launch(project, ["tomobayes", "mask", "--o", "MaskCreate/job001", "--continue"], {})
+        told = arrived(client, f"/starts/{start.key}")
+    assert "working in this folder" in told
+    assert client.get(f"/retry/{start.key}").headers["location"] == "/continue/MaskCreate/job001"
+    assert client.get("/continue/MaskCreate/job001").status_code == 200

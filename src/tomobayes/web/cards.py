@@ -58,7 +58,7 @@ def running_of(job: Job) -> Running | None:
     if progress is None:
         return Running("at work", None, "")
     left = progress.seconds_left
-    return Running(progress.what, progress.share, "" if left is None else f"{duration(left)} left")
+    return Running(progress.what, progress.share, "" if left is None or left < 1 else f"{duration(left)} left")
 
 
 def report_of(job: Job) -> Report | None:

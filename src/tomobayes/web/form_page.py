@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -56,10 +57,13 @@ def again(request: Request) -> Response:
 
 
 def retry(request: Request) -> Response:
-    """The form of a start that came to nothing."""
+    """The form of a start that came to nothing; of a job that was to go on, the form for that."""
     start = find_launch(the_desk(request).project, request.path_params["key"])
     if start is None or start.words[1] not in PARAMETERS_OF:
         raise HTTPException(404, "There is no such start.")
+    if "--continue" in start.words:
+        folder = start.directory / start.words[start.words.index("--o") + 1]
+        return RedirectResponse(at(os.path.relpath(folder, the_desk(request).project), "continue"), 303)
     parameters = PARAMETERS_OF[start.words[1]]
     return _form(request, parameters, filled(parameters, start.values), begun=False)
 

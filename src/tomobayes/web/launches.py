@@ -36,6 +36,7 @@ class Launch:
     key : identifies it
     words : its command
     values : of the form that asked for it
+    directory : where it was started
     running : whether its process lives
     said : the lines of its log that are not told elsewhere
     job : name of the job that it became, None before
@@ -44,6 +45,7 @@ class Launch:
     key: str
     words: tuple[str, ...]
     values: Mapping[str, str]
+    directory: Path
     running: bool
     said: tuple[str, ...]
     job: str | None
@@ -111,9 +113,10 @@ def _launch(project: Path, folder: Path) -> Launch:
     command = json.loads((folder / _COMMAND).read_text(encoding="utf-8"))
     text = (folder / _SAID).read_text(encoding="utf-8", errors="replace")
     match = re.search(rf"{FOLDER_SAID} (.+)$", text, re.MULTILINE)
-    job = None if match is None else os.path.relpath(Path(command["directory"]) / match[1], project)
-    words, values, running = tuple(command["words"]), command["values"], _is_held(folder / _SAID)
-    return Launch(folder.name, words, values, running, tuple(text.splitlines()[-50:]), job)
+    directory = Path(command["directory"])
+    job = None if match is None else os.path.relpath(directory / match[1], project)
+    running, said = _is_held(folder / _SAID), tuple(text.splitlines()[-50:])
+    return Launch(folder.name, tuple(command["words"]), command["values"], directory, running, said, job)
 
 
 def _is_held(path: Path) -> bool:
