@@ -67,7 +67,6 @@ def _reconstructed(work: Path, shared: Path, name: str, turned: bool) -> Path:
     return work / name / "merged.mrc"
 
 
-@pytest.mark.long
 def test_ribosomes_from_positions(work, shared, ribosome, claims):
     """One start each: no seed may rely on being chosen."""
     oracle, null = (
