@@ -19,7 +19,6 @@ from tomobayes.maps.masks import sphere_mask
 from tomobayes.model import Dataset, Map
 from tomobayes.simulation.acquisition import Acquisition
 from tomobayes.simulation.density import density_map
-from tomobayes.simulation.errors import Errors
 from tomobayes.simulation.scattering import centred
 from tomobayes.simulation.scene import scene
 from tomobayes.simulation.simulation import simulate, tilt_images
@@ -48,12 +47,11 @@ class Recorded:
 
 
 def experiment(seed: int, snr: float) -> Dataset:
-    """50 ribosomes in 150 nm of ice, 21 tilts of 800² pixels, poses off by 1.5° and 2 Å per axis; the hand is -1 or +1 in turn."""
-    acquisition = Acquisition(PIXEL, (800, 800), thickness_angstrom=1500.0, tilt_step_degrees=6.0, hand=float(2 * (seed % 2) - 1))
+    """50 ribosomes in 150 nm of ice, 41 tilts of 800² pixels; the hand is -1 or +1 in turn."""
+    acquisition = Acquisition(PIXEL, (800, 800), thickness_angstrom=1500.0, hand=float(2 * (seed % 2) - 1))
     place = scene(acquisition, 1, PARTICLES, 270.0, np.random.default_rng(seed))
     model = density_map(centred(builtin_model("ribosome")), 72, PIXEL)
-    errors = Errors(pose_degrees=1.5, position_angstrom=2.0)
-    simulation = simulate(place, [model], seed=seed, snr=snr, grey_scale="int16", errors=errors)
+    simulation = simulate(place, [model], seed=seed, snr=snr, grey_scale="int16")
     images = Recorded(np.stack(list(tilt_images(simulation, 0))))
     written = replace(simulation.written, tilt_series=(replace(simulation.written.tilt_series[0], images=images),))
     return written.with_particles(replace(written.particles, half=1 + np.arange(PARTICLES) % 2))
