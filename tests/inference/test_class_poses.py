@@ -90,6 +90,20 @@ def test_a_part_aligns_and_the_whole_classifies(asked):
         assert float(angular_distance_degrees(one.likeliest.rotations[0], pose.rotations[0])) < 20
 
 
+def test_orientations_are_searched_everywhere(asked, mixed):
+    """A particle whose orientation nobody knows comes back to its own, whether poses are found with all classes or with one part."""
+    task, _, references, _ = asked
+    images = replace(mixed[3].images, healpix_order=1, offset_range=4.0)
+    plan, grid = next_plan(first_search(images, RADIUS), images)
+    task = replace(task, prior=replace(task.prior, sigma_rotation=np.inf))
+    occupancy, true = torch.ones(2).double() / 2, task.rotation[0]
+    together = next(jointly(task, references, plan, grid, occupancy))
+    by_part = next(apart(task, replace(references, alignment=references.common), plan, grid, occupancy))
+    for found in (together.likeliest, by_part.likeliest):
+        best = found.rotations[found.probability.sum(0).argmax()]
+        assert float(angular_distance_degrees(best, true)) < 20
+
+
 def test_classes_and_poses_are_found(mixed):
     """From poses that are off by 3° and 4 Å in each component."""
     dataset, parts, gather, settings, _ = mixed
