@@ -63,7 +63,8 @@ class Claims:
         """
         bounds = [f"{sign} {bound:.4g}" for sign, bound in (("≥", at_least), ("≤", at_most)) if bound is not None]
         met = (at_least is None or figure >= at_least) and (at_most is None or figure <= at_most)
-        made = Measurement(self._case, what, float(figure), ", ".join(bounds), met, oracle, null)
+        known, nothing = (None if value is None else float(value) for value in (oracle, null))  # plain numbers, whatever was given
+        made = Measurement(self._case, what, float(figure), ", ".join(bounds), bool(met), known, nothing)
         self.made.append(made)
         print(_line(made))
         assert met, _line(made)
