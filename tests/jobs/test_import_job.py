@@ -270,6 +270,15 @@ def test_mixed_files_and_a_project_exclude_each_other() -> None:
         tb.ImportProject(mdoc=("y",), hand=0)
 
 
+def test_what_a_project_says_itself_is_not_taken_from_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="--dose-per-tilt, --hand: only where files of several programs"):
+        tb.ImportProject(i=Path("x"), hand=1, dose_per_tilt=3)
+    write_sources(Path("in"))
+    assert imported() == 0
+    assert main(["import", "--i", "out", "--angpix", "3", "--o", "again"]) == 2
+    assert "--angpix: is known from the project" in capsys.readouterr().err
+
+
 def test_relions_own_alignment_of_empiar_10164_comes_out_of_files_in_aretomos_form(shared: Path) -> None:
     """Real mdoc, 41 views in the order of time; RELION's alignment and defoci of 40 of them, by angle, as AreTomo and CTFFIND write."""
     Path("in").mkdir()

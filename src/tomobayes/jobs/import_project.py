@@ -59,12 +59,21 @@ def _read(parameters: ImportProject) -> tuple[Imported, OptimisationSet | None]:
         return compose_dataset(parameters), None
     if parameters.i is not None and is_warp_project(parameters.i):
         return _read_warp(parameters, parameters.i), None
+    _refuse_sizes(parameters)
     if parameters.particles:
         return _read_relion_with_picks(parameters), None
     members = find_members(*parameters.members)
     dataset = read_dataset(*parameters.members, require_images=False)
     files = tuple(path for path in (members.particles, members.tomograms, members.trajectories) if path is not None)
     return Imported(dataset, files=files), members
+
+
+def _refuse_sizes(parameters: ImportProject) -> None:
+    """A RELION project says its own sizes, which a project of Warp may not."""
+    sizes = {"--angpix": parameters.angpix, "--tomogram-size": parameters.tomogram_size, "--image-size": parameters.image_size}
+    said = [Problem(None, option, "is known from the project", remedy="leave it out") for option, size in sizes.items() if size is not None]
+    if said:
+        raise BadInput(said)
 
 
 def _read_warp(parameters: ImportProject, source: Path) -> Imported:

@@ -19,6 +19,10 @@ _Order = Parameter(group=_Unsaid, consume_multiple=True, show_default=False)
 _Picks = Parameter(group=Group("Particles", sort_key=3))
 
 
+ONLY_MIXED = ("alignment_angpix", "dose_per_tilt", "order", "tilt_axis", "hand", "kv", "cs", "q0")
+"""What the files of a whole project say themselves."""
+
+
 class ImportProject(DatasetParameters, JobParameters):
     """A project of RELION, Warp or M (--i), or files of several programs put together, as native RELION-5 files."""
 
@@ -85,6 +89,9 @@ class ImportProject(DatasetParameters, JobParameters):
             raise ValueError(
                 "give either a project (--i, --p, --t) or files of several programs (--mdoc, --alignment, --ctf, --tilt-images)"
             )
+        said = [f"--{name.replace('_', '-')}" for name in ONLY_MIXED if getattr(self, name) not in (None, ())]
+        if said and not self.is_mixed:
+            raise ValueError(f"{', '.join(said)}: only where files of several programs are put together; a project says it itself")
         if not self.is_mixed and self.i is None and (self.t is None or not (self.p or self.particles)):
             raise ValueError("give a project with --i, or files of several programs with --mdoc, --alignment, --ctf and --tilt-images")
         return self
