@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ def told_by_true_maps(dataset: Dataset, source: Source, maps: Sequence[np.ndarra
     another program's interpolation, and the grey scale of maps is arbitrary. Noise is that of all images together.
     """
     radius = source.box // 2 - 1
+    halves = 1 + np.arange(len(dataset.particles)) % 2  # of no meaning to maps that are given
+    dataset = dataset.with_particles(replace(dataset.particles, half=halves))
     parts, gather = portions(dataset, np.ones(len(dataset.particles), dtype=bool)), Gatherer(dataset, source, radius)
     spectra, _ = signal_free_noise(parts, gather, InProcess())
     sigma2 = torch.cat(list(spectra.values())).mean(0)
