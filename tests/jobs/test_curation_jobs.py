@@ -56,6 +56,22 @@ def test_tilt_series_and_inversion(marked):
     assert set(cells("first")["rlnTomoName"]) == {"TS_01"}
 
 
+def test_polygons_choose_what_lies_inside_all_of_them(marked, capsys):
+    """Two polygons with as many corners over the same columns, and the particles outside them."""
+    score, best = np.arange(16)[::-1], np.linspace(0, 1, 16)
+    plane = "rlnScore,rlnMaxValueProbDistribution:"
+    wide, high = f"{plane} -1,-1 10.5,-1 10.5,2 -1,2", f"{plane} -1,.5 99,.5 99,2 -1,2"
+    rows = np.flatnonzero((score < 10.5) & (best > 0.5))
+    tb.select(tb.Select(i=marked, within=(wide, high), o="inside"))
+    assert cells("inside")["rlnScore"].astype(int).tolist() == score[rows].tolist()
+    assert main(["select", "--i", str(marked), "--within", wide, high, "--invert", "--o", "outside"]) == 0
+    assert cells("outside")["rlnScore"].astype(int).tolist() == np.delete(score, rows).tolist()
+    assert "polygon of 4 corners: 11 of 16 particles" in capsys.readouterr().err + Path("inside/run.log").read_text()
+    assert main(["select", "--i", str(marked), "--within", "rlnNothing,rlnScore: 0,0 1,0 1,1"]) == 2
+    assert "--within: there is no column rlnNothing" in capsys.readouterr().err
+    assert main(["select", "--i", str(marked), "--within", "rlnScore: 0,0 1,0 1,1"]) == 2
+
+
 def test_an_empty_selection_says_which_condition_removed_how_many(marked, capsys):
     assert main(["select", "--i", str(marked), "--classes", "2", "--where", "rlnMaxValueProbDistribution>0.5", "rlnClassNumber!=2"]) == 2
     error = capsys.readouterr().err

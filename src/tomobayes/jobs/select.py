@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from tomobayes.jobs.frame import Context
 from tomobayes.jobs.parameters import Select
 from tomobayes.model import BadInput, Dataset, Problem
 from tomobayes.particles.conditions import Condition, parse_condition
+from tomobayes.particles.polygons import Polygon, parse_polygon
 from tomobayes.particles.rows import with_rows
 from tomobayes.report import Fact, Report, Section, Table
 
@@ -26,7 +27,7 @@ def run(parameters: Select, context: Context) -> Path:
     """Write the chosen particles in their order, everything known of them verbatim."""
     members, dataset = open_dataset(parameters)
     met = _conditions(parameters, dataset)
-    chosen = np.logical_and.reduce(list(met.values())) ^ parameters.invert
+    chosen = np.logical_and.reduce([marks for _, marks in met]) ^ parameters.invert
     counts = _counts(met)
     if not chosen.any():
         raise BadInput(_nothing_left(members.particles, counts, len(chosen), parameters.invert))
@@ -40,32 +41,37 @@ def run(parameters: Select, context: Context) -> Path:
     return folder
 
 
-def _conditions(parameters: Select, dataset: Dataset) -> Mapping[str, Marks]:
-    """Condition in words -> (P,) which particles meet it."""
+def _conditions(parameters: Select, dataset: Dataset) -> Sequence[tuple[str, Marks]]:
+    """Each condition in words, and (P,) which particles meet it."""
     particles = dataset.particles
-    met: dict[str, Marks] = {}
+    met: list[tuple[str, Marks]] = []
     if parameters.classes:
-        met[f"class {' or '.join(map(str, parameters.classes))}"] = np.isin(particles.class_number, parameters.classes)
+        met.append((f"class {' or '.join(map(str, parameters.classes))}", np.isin(particles.class_number, parameters.classes)))
     if parameters.tilt_series:
         names = {"rlnTomoName": np.array([series.name for series in dataset.tilt_series])}
         series = [Condition("rlnTomoName", "~", pattern).holds(names) for pattern in parameters.tilt_series]
-        met[f"tilt series {' or '.join(parameters.tilt_series)}"] = np.logical_or.reduce(series)[particles.tilt_series]
+        met.append((f"tilt series {' or '.join(parameters.tilt_series)}", np.logical_or.reduce(series)[particles.tilt_series]))
     problems = []
-    for text in parameters.where:
-        condition = parse_condition(text)
+    for option, condition in _of_columns(parameters):
         try:
-            met[str(condition)] = condition.holds(particles.columns)
+            met.append((str(condition), condition.holds(particles.columns)))
         except ValueError as error:
-            problems.append(Problem(None, "--where", str(error), remedy="correct the condition"))
+            problems.append(Problem(None, option, str(error), remedy="correct the condition"))
     if problems:
         raise BadInput(problems)
     return met
 
 
-def _counts(met: Mapping[str, Marks]) -> list[tuple[str, int, int]]:
+def _of_columns(parameters: Select) -> Iterator[tuple[str, Condition | Polygon]]:
+    """What is asked of columns, each with its option."""
+    yield from (("--where", parse_condition(text)) for text in parameters.where)
+    yield from (("--within", parse_polygon(text)) for text in parameters.within)
+
+
+def _counts(met: Sequence[tuple[str, Marks]]) -> list[tuple[str, int, int]]:
     """(condition, particles that meet it, particles that meet it and those before it)."""
-    together = np.logical_and.accumulate(np.stack(list(met.values())))
-    return [(label, int(marks.sum()), int(so_far.sum())) for (label, marks), so_far in zip(met.items(), together, strict=True)]
+    together = np.logical_and.accumulate(np.stack([marks for _, marks in met]))
+    return [(label, int(marks.sum()), int(so_far.sum())) for (label, marks), so_far in zip(met, together, strict=True)]
 
 
 def _nothing_left(file: Path | None, counts: list[tuple[str, int, int]], total: int, invert: bool) -> Problem:

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from tomobayes.jobs.parameters.base import JobParameters
 from tomobayes.jobs.parameters.dataset import DatasetParameters
 from tomobayes.particles.conditions import parse_condition
+from tomobayes.particles.polygons import parse_polygon
 
 __all__ = ["Dedupe", "Select", "SplitHalves"]
 
@@ -29,14 +30,21 @@ class Select(DatasetParameters, JobParameters):
         description="Conditions on any column, all of which must hold: 'rlnMaxValueProbDistribution>=0.1', 'tomobayesSigmaAngle<3', "
         "'rlnTomoName~TS_0*'. Operators are < <= > >= = != and, for patterns with * and ?, ~ and !~.",
     )
+    within: Annotated[tuple[str, ...], _Several] = Field(
+        (),
+        description="Polygons over two columns, in all of which a particle must lie: 'rlnCoordinateX,rlnCoordinateY: 10,20 30,20 30,45' "
+        "has three corners. The lasso of the browser writes them.",
+    )
     invert: bool = Field(False, description="Keep the other particles instead.")
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Select:
-        if not (self.classes or self.tilt_series or self.where):
-            raise ValueError("say what to keep, with --classes, --tilt-series or --where")
+        if not (self.classes or self.tilt_series or self.where or self.within):
+            raise ValueError("say what to keep, with --classes, --tilt-series, --where or --within")
         for text in self.where:
             parse_condition(text)
+        for text in self.within:
+            parse_polygon(text)
         return self
 
 
