@@ -11,7 +11,7 @@ from tomobayes.fourier.slices import extract_slices
 from tomobayes.fourier.volume import FourierVolume
 from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation, specimen_frequency, transfer
 
-__all__ = ["predict"]
+__all__ = ["predict", "real_images"]
 
 
 def predict(
@@ -50,3 +50,14 @@ def predict(
             image = image * torch.polar(torch.ones_like(phase), phase)
         predicted.append(image)
     return torch.stack(predicted, 1)
+
+
+def real_images(values: Tensor, samples: Tensor, box: int) -> Tensor:
+    """(P, J) samples of one half of the plane -> (P, n, n) real images, centre at n//2."""
+    plane = values.new_zeros((len(values), box, box // 2 + 1))
+    x, y = samples.T
+    plane[:, y % box, x] = values
+    edge = samples[(x == 0) & (y > 0)][:, 1]
+    plane[:, -edge % box, 0] = plane[:, edge, 0].conj()
+    image: Tensor = torch.fft.fftshift(torch.fft.irfft2(plane, s=(box, box), norm="ortho"), dim=(-2, -1))
+    return image

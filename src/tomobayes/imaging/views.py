@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ __all__ = [
     "coarsest_pixel",
     "elongation",
     "odd_phase_factor",
+    "one_tilt",
     "slice_rotation",
     "specimen_frequency",
     "transfer",
@@ -109,6 +110,24 @@ def views_of(
         b_factor_per_dose=series.b_factor_per_dose,
         pixel_size_angstrom=series.pixel_size_angstrom,
         magnification=torch.tensor(optics.magnification, dtype=torch.float64),
+    )
+
+
+def one_tilt(views: Views, tilt: int) -> Views:
+    """The same particles in a single tilt, so that memory does not grow with the number of tilts."""
+    one = slice(tilt, tilt + 1)
+    return replace(
+        views,
+        rotation=views.rotation[one],
+        centre_px=None if views.centre_px is None else views.centre_px[:, one],
+        defocus_u_angstrom=views.defocus_u_angstrom[:, one],
+        defocus_v_angstrom=views.defocus_v_angstrom[:, one],
+        astigmatism_radians=views.astigmatism_radians[one],
+        phase_shift_radians=views.phase_shift_radians[one],
+        scale=views.scale[one],
+        b_factor=views.b_factor[one],
+        dose=views.dose[one],
+        visible=views.visible[:, one],
     )
 
 

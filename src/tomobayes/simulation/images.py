@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tomobayes.fourier.grids import good_box, half_plane
 from tomobayes.fourier.volume import PADDING, FourierVolume, from_map
-from tomobayes.imaging.predict import predict
-from tomobayes.imaging.views import Views, views_of
+from tomobayes.imaging.predict import predict, real_images
+from tomobayes.imaging.views import one_tilt, views_of
 from tomobayes.model import Dataset, Map
 from tomobayes.optics import wavelength_angstrom
 
@@ -103,7 +103,7 @@ def _groups(dataset: Dataset, series: int) -> Iterator[tuple[int, NDArray[np.int
 
 def _boxes(dataset: Dataset, rows: NDArray[np.int64], volume: FourierVolume, tilt: int) -> tuple[Tensor, Tensor]:
     """First pixels (P, 2) and images (P, n, n) of the particles' boxes in one tilt."""
-    views = _one_tilt(views_of(dataset, rows), tilt)
+    views = one_tilt(views_of(dataset, rows), tilt)
     assert views.centre_px is not None
     corner = views.centre_px[:, 0].round().long() - volume.box // 2
     offset = views.centre_px - (corner + volume.box // 2)[:, None]
@@ -111,36 +111,7 @@ def _boxes(dataset: Dataset, rows: NDArray[np.int64], volume: FourierVolume, til
     samples = torch.cat([torch.zeros(1, 2, dtype=torch.int64), half_plane(volume.radius)])
     rotation = torch.from_numpy(dataset.particles.rotation[rows])
     values = predict(volume, rotation, views, samples, views.pixel_size_angstrom, offset)[:, 0]
-    return corner, _image(values, samples, volume.box)
-
-
-def _one_tilt(views: Views, tilt: int) -> Views:
-    """The same particles in a single tilt, so that memory does not grow with the number of tilts."""
-    one = slice(tilt, tilt + 1)
-    return replace(
-        views,
-        rotation=views.rotation[one],
-        centre_px=None if views.centre_px is None else views.centre_px[:, one],
-        defocus_u_angstrom=views.defocus_u_angstrom[:, one],
-        defocus_v_angstrom=views.defocus_v_angstrom[:, one],
-        astigmatism_radians=views.astigmatism_radians[one],
-        phase_shift_radians=views.phase_shift_radians[one],
-        scale=views.scale[one],
-        b_factor=views.b_factor[one],
-        dose=views.dose[one],
-        visible=views.visible[:, one],
-    )
-
-
-def _image(values: Tensor, samples: Tensor, box: int) -> Tensor:
-    """(P, J) samples of one half of the plane -> (P, n, n) real images, centre at n//2."""
-    plane = values.new_zeros((len(values), box, box // 2 + 1))
-    x, y = samples.T
-    plane[:, y % box, x] = values
-    edge = samples[(x == 0) & (y > 0)][:, 1]
-    plane[:, -edge % box, 0] = plane[:, edge, 0].conj()
-    image: Tensor = torch.fft.fftshift(torch.fft.irfft2(plane, s=(box, box), norm="ortho"), dim=(-2, -1))
-    return image
+    return corner, real_images(values, samples, volume.box)
 
 
 def _add(image: NDArray[np.float32], box: Tensor, x: int, y: int) -> None:
