@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+
 import pytest
 from addresses import HOST
 from starlette.testclient import TestClient
@@ -79,3 +83,11 @@ def test_pages_load_nothing_from_elsewhere_and_stand_in_no_frame(client: TestCli
     policy = answer.headers["content-security-policy"]
     assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
     assert "//" not in answer.text.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("address", ["/", "/files/MaskCreate/job001/report.html"])
+def test_the_policy_names_the_one_script_that_pages_carry(client: TestClient, address: str):
+    answer = client.get(address)
+    (script,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in answer.headers["content-security-policy"]

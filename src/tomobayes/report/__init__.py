@@ -17,7 +17,7 @@ from tomobayes.report.content import (
     Text,
     image_name,
 )
-from tomobayes.report.draw import Address, DrawnSection, drawn_sections, templates
+from tomobayes.report.draw import Address, DrawnSection, drawn_sections, templates, theme_script
 from tomobayes.report.figures import (
     defocus_chart,
     directions_of,
@@ -72,5 +72,6 @@ __all__ = [
     "render",
     "slices_of",
     "templates",
+    "theme_script",
     "write_report",
 ]

@@ -13,7 +13,7 @@ from tomobayes.report.pictures import draw_colour_bar, draw_panels
 from tomobayes.report.sphere import draw_directions
 from tomobayes.report.ticks import format_number
 
-__all__ = ["Address", "Drawn", "DrawnSection", "drawn_sections", "templates"]
+__all__ = ["Address", "Drawn", "DrawnSection", "drawn_sections", "templates", "theme_script"]
 
 Address = Callable[[Slices, str], str]
 """Where a page finds the image of this label."""
@@ -47,6 +47,11 @@ def templates(*further: BaseLoader) -> Environment:
     environment.filters["number"] = format_number
     environment.globals["n_colours"] = N_COLOURS
     return environment
+
+
+def theme_script() -> str:
+    """The one script that pages carry in themselves, exactly as it stands in them: a page's content policy may name it by its digest."""
+    return templates().get_template("theme.js").render()
 
 
 def drawn_sections(sections: Iterable[Section], address: Address | None = None) -> tuple[DrawnSection, ...]:

@@ -6,6 +6,8 @@ hence the secret, the check of the host's name (against DNS rebinding) and of th
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
 import secrets
 from urllib.parse import urlencode, urlsplit
@@ -14,12 +16,23 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tomobayes.report import theme_script
+
 __all__ = ["Access", "Guard"]
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+THEME = base64.b64encode(hashlib.sha256(theme_script().encode()).digest()).decode()
+POLICY = (
+    "default-src 'self'",
+    f"script-src 'self' 'sha256-{THEME}'",
+    "img-src 'self' data: blob:",
+    "style-src 'self' 'unsafe-inline'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+)
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": "; ".join(POLICY),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
