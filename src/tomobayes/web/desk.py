@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tomobayes.project import Job, list_jobs
 from tomobayes.report import templates
 from tomobayes.web.access import Access
 
-__all__ = ["Desk", "at", "integer", "job_of", "jobs_of", "page", "the_desk", "unchanged"]
+__all__ = ["Desk", "at", "integer", "job_of", "jobs_of", "number", "page", "the_desk", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,16 @@ def integer(request: Request, name: str, low: int, high: int, default: int) -> i
     if not text.lstrip("-").isdecimal() or not low <= int(text) <= high:
         raise HTTPException(400, f"{name} must be a whole number from {low} to {high}.")
     return int(text)
+
+
+def number(request: Request, name: str, low: float, high: float, default: float) -> float:
+    """A number of the query; one out of range, or something else, is refused."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if re.fullmatch(r"-?\d+(\.\d*)?", text, re.ASCII) is None or not low <= float(text) <= high:
+        raise HTTPException(400, f"{name} must be a number from {low:g} to {high:g}.")
+    return float(text)
 
 
 def at(name: str, *parts: str) -> str:

@@ -9,7 +9,7 @@ from tomobayes.jobs.parameters import HalfMapParameters, Mask, Parameters
 from tomobayes.project import Job, Node, Status
 from tomobayes.web.fields import as_text
 
-__all__ = ["FOLLOWERS", "Offer", "after", "offers"]
+__all__ = ["FOLLOWERS", "Offer", "after", "offers", "upstream"]
 
 FOLLOWERS = {
     "simulate": ("reconstruct", "refine"),
@@ -62,7 +62,7 @@ def offers(parameters: type[Parameters], name: str, jobs: Sequence[Job]) -> list
 
 def after(parameters: type[Parameters], job: Job, jobs: Sequence[Job]) -> dict[str, str]:
     """What a form of a verb begins with when it follows a job: input and mask of that job, or else of the nearest that fed it."""
-    line = _upstream(job, {other.name: other for other in jobs})
+    line = upstream(job, {other.name: other for other in jobs})
     values = {}
     for name in ("i", "mask"):
         givers = line if name == "i" else line[:1]
@@ -76,7 +76,7 @@ def after(parameters: type[Parameters], job: Job, jobs: Sequence[Job]) -> dict[s
     return values
 
 
-def _upstream(job: Job, jobs: Mapping[str, Job]) -> list[Job]:
+def upstream(job: Job, jobs: Mapping[str, Job]) -> list[Job]:
     """A job and all that fed it, the nearest first."""
     line = [job]
     for one in line:
