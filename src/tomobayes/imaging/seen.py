@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tomobayes.imaging.views import one_tilt, views_of
 from tomobayes.model import Dataset
 
-__all__ = ["Seen", "by_optics", "seen_in"]
+__all__ = ["Seen", "by_optics", "seen_in", "times_seen"]
 
 Float = NDArray[np.float64]
 
@@ -51,6 +51,15 @@ def seen_in(dataset: Dataset, series: int, tilt: int, radius_px: float = 0.0) ->
         defocus[places] = (views.defocus_u_angstrom + views.defocus_v_angstrom)[:, 0].numpy() / 2
         visible[places] = views.visible[:, 0].numpy()
     return Seen(rows, None if dataset.tilt_series[series].image_size is None else position, defocus, visible)
+
+
+def times_seen(dataset: Dataset, series: int, radius_px: float = 0.0) -> NDArray[np.int64]:
+    """(F,) how many particles are visible in each image of a tilt series."""
+    rows = np.flatnonzero(dataset.particles.tilt_series == series)
+    counts = np.zeros(dataset.tilt_series[series].n_tilts, dtype=np.int64)
+    for places in by_optics(dataset, rows):
+        counts += views_of(dataset, rows[places], half_width_px=radius_px).visible.sum(0).numpy()
+    return counts
 
 
 def by_optics(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

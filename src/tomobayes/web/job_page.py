@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from tomobayes.project import Job, Status, abort_requested, checkpoints, holder, request_abort, throw_away
 from tomobayes.web.cards import running_of
+from tomobayes.web.datasets import looks_of
 from tomobayes.web.desk import at, job_of, jobs_of, page, the_desk, unchanged
 from tomobayes.web.inputs import FOLLOWERS
 from tomobayes.web.job_views import TABS, Tab
@@ -96,6 +97,7 @@ def _head(request: Request, job: Job, tab: Tab) -> dict[str, Any]:
         "job": job,
         "tab": tab,
         "tabs": [other for other in TABS if other.shown(job)],
+        "looks": looks_of(job),
         "head_seen": _marked(job, HEAD_MARKS),
         "running": running_of(job),
         "stops_between": parameters is None or "max_iter" in parameters.model_fields,
