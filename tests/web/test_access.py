@@ -19,6 +19,7 @@ ADDRESSES = [
     "/new/mask",
     "/job/MaskCreate/job001",
     "/files/MaskCreate/job001/mask.mrc",
+    "/volume/MaskCreate/job001/mask.mrc",
     "/static/gui.js",
     "/nowhere",
 ]

@@ -22,6 +22,7 @@ from tomobayes.web.desk import integer
 from tomobayes.web.iterations import iterations_of, sections_of
 from tomobayes.web.parameters_of import PARAMETERS_OF
 from tomobayes.web.relion_jobs import map_sections, relion_options
+from tomobayes.web.volume_page import has_maps, map_view
 
 __all__ = ["TABS", "Tab"]
 
@@ -41,6 +42,7 @@ class Tab:
     content : what the template is given, of a job and of what the address asks for
     shown : which jobs have it
     marks : files whose change makes it stale
+    script : module in ``static/`` that works on it; such a view stays as it is until it is opened anew, for a swap would undo what one did
     """
 
     key: str
@@ -49,6 +51,7 @@ class Tab:
     content: Callable[[Job, Request], Mapping[str, Any]]
     shown: Callable[[Job], bool] = lambda job: True
     marks: tuple[str, ...] = ()
+    script: str = ""
 
 
 def results(job: Job, request: Request) -> Mapping[str, Any]:
@@ -103,6 +106,7 @@ def files(job: Job, request: Request) -> Mapping[str, Any]:
 TABS = (
     Tab("results", "Results", "results.html", results, marks=("report.json",)),
     Tab("iterations", "Iterations", "iterations.html", iterations, lambda job: bool(iterations_of(job.folder)), (".",)),
+    Tab("map", "3D map", "volume.html", map_view, has_maps, script="viewer.js"),
     Tab("log", "Log", "log.html", log, marks=LOG_NAMES),
     Tab("settings", "Settings", "settings.html", settings),
     Tab("files", "Files", "files.html", files, marks=(".",)),
