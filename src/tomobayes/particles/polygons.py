@@ -43,7 +43,7 @@ class Polygon:
             in words: there is no such column, or its cells are not numbers
         """
         x, y = (_numbers(columns, label) for label in (self.across, self.up))
-        return winding_number(x, y, np.array(self.vertices)) != 0
+        return np.asarray(winding_number(x, y, np.array(self.vertices)) != 0)
 
 
 def parse_polygon(text: str) -> Polygon:
