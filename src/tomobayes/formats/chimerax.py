@@ -5,7 +5,7 @@ Scenes are in Å, and the middle of the tomogram's first voxel is at the origin,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ __all__ = ["PlacedMap", "write_chimerax"]
 
 Float = NDArray[np.float64]
 COLOURS = ("0.26 0.52 0.96", "0.96 0.55 0.15", "0.20 0.66 0.33", "0.84 0.24 0.31", "0.58 0.40 0.74", "0.45 0.45 0.45")
-FIRST_COPY = 2
+TOMOGRAM, FIRST_COPY = 2, 3
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,21 @@ class PlacedMap:
     box: int
 
 
-def write_chimerax(folder: Path, dataset: Dataset, grid: TomogramGrid, marker_angstrom: float, placed: PlacedMap | None) -> list[Path]:
+def write_chimerax(
+    folder: Path,
+    dataset: Dataset,
+    grid: TomogramGrid,
+    marker_angstrom: float,
+    placed: PlacedMap | None,
+    tomograms: Mapping[str, Path] | None = None,
+) -> list[Path]:
     """Write ``<tilt series>.bild`` and ``<tilt series>.cxc``, which opens it, for each that has particles; give the files.
 
     Parameters
     ----------
     marker_angstrom : diameter of the markers
     placed : map to put at every particle
+    tomograms : tilt series -> file in the same folder that the script opens, too
     """
     particles = dataset.particles
     edge = grid.voxel_angstrom(dataset.tilt_series)[particles.tilt_series, None]
@@ -48,7 +56,7 @@ def write_chimerax(folder: Path, dataset: Dataset, grid: TomogramGrid, marker_an
         markers = folder / f"{dataset.tilt_series[index].name}.bild"
         write_lines(markers, _markers(scene[rows], particles.rotation[rows], particles.class_number[rows], marker_angstrom))
         script = markers.with_suffix(".cxc")
-        write_lines(script, _script(markers, scene[rows], particles.rotation[rows], placed))
+        write_lines(script, _script(markers, scene[rows], particles.rotation[rows], placed, (tomograms or {}).get(markers.stem)))
         written += [markers, script]
     return written
 
@@ -62,8 +70,10 @@ def _markers(scene: Float, rotation: Float, classes: NDArray[np.int64], diameter
             yield f".arrow {_spaced(place)} {_spaced(place + diameter * turn[:, 2])} {0.05 * diameter:.3f} {0.1 * diameter:.3f}"
 
 
-def _script(markers: Path, scene: Float, rotation: Float, placed: PlacedMap | None) -> Iterator[str]:
+def _script(markers: Path, scene: Float, rotation: Float, placed: PlacedMap | None, tomogram: Path | None) -> Iterator[str]:
     yield f'open "{markers.name}" id 1'
+    if tomogram is not None:
+        yield f'open "{tomogram.name}" id {TOMOGRAM}'
     if placed is None:
         return
     middle = placed.box // 2

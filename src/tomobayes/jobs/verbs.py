@@ -25,6 +25,7 @@ from tomobayes.jobs.parameters import (
     InitialModel,
     Join,
     LocalResolution,
+    MapBack,
     Mask,
     Parameters,
     Postprocess,
@@ -57,6 +58,7 @@ __all__ = [
     "initial_model",
     "join",
     "local_resolution",
+    "map_back",
     "mask",
     "postprocess",
     "project_report",
@@ -122,6 +124,11 @@ def initial_model(parameters: InitialModel) -> Path:
 def local_resolution(parameters: LocalResolution) -> Path:
     """Measure the resolution around every voxel of two half-maps, and filter their average to it."""
     return _run("local_resolution", parameters)
+
+
+def map_back(parameters: MapBack) -> Path:
+    """Put the average where its particles are: tomograms of it alone, and lists for ChimeraX and ArtiaX."""
+    return _run("map_back", parameters)
 
 
 def mask(parameters: Mask) -> Path:
@@ -224,6 +231,7 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
     Mask: mask,
     Postprocess: postprocess,
     LocalResolution: local_resolution,
+    MapBack: map_back,
     SampleSurface: sample_surface,
     Select: select,
     Dedupe: dedupe,

@@ -18,6 +18,7 @@ from tomobayes.jobs.parameters.import_project import ImportProject
 from tomobayes.jobs.parameters.info import Info
 from tomobayes.jobs.parameters.initial_model import InitialModel
 from tomobayes.jobs.parameters.local_resolution import LocalResolution
+from tomobayes.jobs.parameters.map_back import MapBack
 from tomobayes.jobs.parameters.mask import Mask
 from tomobayes.jobs.parameters.postprocess import Postprocess
 from tomobayes.jobs.parameters.project_report import ProjectReport
@@ -48,6 +49,7 @@ __all__ = [
     "JobParameters",
     "Join",
     "LocalResolution",
+    "MapBack",
     "Mask",
     "Parameters",
     "Postprocess",
