@@ -20,7 +20,6 @@ __all__ = ["PlacedMap", "write_chimerax"]
 
 Float = NDArray[np.float64]
 COLOURS = ("0.26 0.52 0.96", "0.96 0.55 0.15", "0.20 0.66 0.33", "0.84 0.24 0.31", "0.58 0.40 0.74", "0.45 0.45 0.45")
-TOMOGRAM, FIRST_COPY = 2, 3
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,11 @@ def _markers(scene: Float, rotation: Float, classes: NDArray[np.int64], diameter
 def _script(markers: Path, scene: Float, rotation: Float, placed: PlacedMap | None, tomogram: Path | None) -> Iterator[str]:
     yield f'open "{markers.name}" id 1'
     if tomogram is not None:
-        yield f'open "{tomogram.name}" id {TOMOGRAM}'
+        yield f'open "{tomogram.name}" id 2'
     if placed is None:
         return
     middle = placed.box // 2
-    for copy, (place, turn) in enumerate(zip(scene, rotation, strict=True), start=FIRST_COPY):
+    for copy, (place, turn) in enumerate(zip(scene, rotation, strict=True), start=2 if tomogram is None else 3):
         yield f'open "{placed.path.resolve()}" id {copy}'
         yield f"volume #{copy} originIndex {middle},{middle},{middle}"
         yield f"view matrix models #{copy},{','.join(f'{value:.6f}' for value in np.column_stack([turn, place]).ravel())}"
