@@ -21,6 +21,8 @@ from tomobayes.web.cards import image_address, report_of
 from tomobayes.web.desk import integer
 from tomobayes.web.iterations import iterations_of, sections_of
 from tomobayes.web.parameters_of import PARAMETERS_OF
+from tomobayes.web.particle_columns import has_particles
+from tomobayes.web.pick_page import pick_view
 from tomobayes.web.relion_jobs import map_sections, relion_options
 from tomobayes.web.volume_page import has_maps, map_view
 
@@ -107,6 +109,7 @@ TABS = (
     Tab("results", "Results", "results.html", results, marks=("report.json",)),
     Tab("iterations", "Iterations", "iterations.html", iterations, lambda job: bool(iterations_of(job.folder)), (".",)),
     Tab("map", "3D map", "volume.html", map_view, has_maps, script="viewer.js"),
+    Tab("pick", "Select", "pick.html", pick_view, has_particles, script="pick.js"),
     Tab("log", "Log", "log.html", log, marks=LOG_NAMES),
     Tab("settings", "Settings", "settings.html", settings),
     Tab("files", "Files", "files.html", files, marks=(".",)),
