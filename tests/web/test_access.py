@@ -20,6 +20,8 @@ ADDRESSES = [
     "/job/MaskCreate/job001",
     "/files/MaskCreate/job001/mask.mrc",
     "/volume/MaskCreate/job001/mask.mrc",
+    "/columns/MaskCreate/job001",
+    "/classes/MaskCreate/job001",
     "/static/gui.js",
     "/nowhere",
 ]
