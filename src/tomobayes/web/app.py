@@ -13,13 +13,24 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from tomobayes.model import BadInput
-from tomobayes.web import files, form_page, graph_page, job_page, montage_page, project_page, series_page, tomogram_page, volume_page
+from tomobayes.web import (
+    files,
+    form_page,
+    graph_page,
+    job_page,
+    montage_page,
+    pick_page,
+    project_page,
+    series_page,
+    tomogram_page,
+    volume_page,
+)
 from tomobayes.web.access import Access, Guard
 from tomobayes.web.desk import Desk, page
 
 __all__ = ["application"]
 
-PAGES = (project_page, graph_page, form_page, job_page, volume_page, series_page, montage_page, tomogram_page, files)
+PAGES = (project_page, graph_page, form_page, job_page, volume_page, pick_page, series_page, montage_page, tomogram_page, files)
 
 
 def application(project: Path, access: Access) -> Starlette:
