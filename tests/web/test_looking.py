@@ -1,0 +1,228 @@
+"""Looking at data: what pages about tilt images, particles and tomograms say is what the lower rooms compute."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from addresses import HOST
+from PIL import Image
+from starlette.testclient import TestClient
+
+from tomobayes.cli import main
+from tomobayes.formats.mrc import read_map
+from tomobayes.formats.relion import read_dataset
+from tomobayes.imaging.pairs import pairs_in
+from tomobayes.imaging.reduced import reduced
+from tomobayes.imaging.seen import seen_in
+from tomobayes.imaging.views import views_of
+from tomobayes.model import Dataset
+from tomobayes.web.access import Access
+from tomobayes.web.app import application
+
+TINY = [
+    "simulate", "--model", "builtin:ribosome", "--angpix", "16", "--box", "24", "--n-series", "2", "--n-particles", "15",
+    "--image-size-px", "96", "80", "--tilt-min", "-40", "--tilt-max", "40", "--tilt-step", "10", "--thickness", "400",
+    "--min-distance", "200", "--snr", "1", "--data-type", "float32", "--position-error", "6",
+]  # fmt: skip
+JOB = "External/job001"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Iterator[Path]:
+    """Two tiny tilt series with fifteen ribosomes each, and a mask, which has no particles."""
+    folder = tmp_path_factory.mktemp("looking")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(TINY) == 0
+        assert main(["mask", "--sphere-diameter", "60", "--box", "24", "--angpix", "4"]) == 0
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def client(project: Path) -> Iterator[TestClient]:
+    """Someone who was let in."""
+    with opened(project) as found:
+        yield found
+
+
+def opened(project: Path) -> TestClient:
+    access = Access("tomobayes_test")
+    client = TestClient(application(project, access), base_url=HOST)
+    client.get(f"/?token={access.token}")
+    return client
+
+
+@pytest.fixture(scope="module")
+def dataset(project: Path) -> Dataset:
+    return read_dataset(project / JOB)
+
+
+def shown(page: str, what: str) -> list[float]:
+    return [float(value) for value in re.findall(rf'data-{what}="([^"]+)"', page)]
+
+
+def test_jobs_with_particles_lead_to_pages_about_them(client):
+    page = client.get(f"/job/{JOB}").text
+    for address in ("series", "montage", "tomogram"):
+        assert f'href="/{address}/{JOB}"' in page
+        assert client.get(f"/{address}/{JOB}").status_code == 200
+        assert client.get(f"/{address}/MaskCreate/job002").status_code == 404
+    assert "/series/" not in client.get("/job/MaskCreate/job002").text
+
+
+def test_places_are_where_extraction_cuts(client, dataset):
+    for index, tilt, diameter in ((0, 0, 250), (1, 6, 700)):
+        found = client.get(f"/places/{JOB}?series={index}&tilt={tilt}&diameter={diameter}").json()
+        rows = np.flatnonzero(dataset.particles.tilt_series == index)
+        views = views_of(dataset, rows, half_width_px=diameter / 32)
+        assert found["number"] == (rows + 1).tolist() and found["name"] == dataset.particles.name[rows].tolist()
+        np.testing.assert_allclose(np.stack([found["x"], found["y"]], 1), views.centre_px[:, tilt], atol=1e-6)
+        assert found["visible"] == views.visible[:, tilt].tolist()
+        np.testing.assert_allclose(found["defocus"], (views.defocus_u_angstrom + views.defocus_v_angstrom)[:, tilt] / 2e4, atol=1e-5)
+    assert not all(found["visible"])
+
+
+def test_places_of_a_real_projects_files(shared, tmp_path, monkeypatch):
+    """A set that RELION wrote itself, with its alignment and motion, imported into a project elsewhere."""
+    folder = shared / "data" / "simulated" / "ribosome_errors"
+    source = folder / "relion" / "align" / "optimisation_set.star"
+    dataset = read_dataset(source, root=folder)
+    assert dataset.motion_angstrom is not None
+    monkeypatch.chdir(tmp_path)
+    assert main(["import", "--i", str(source)]) == 0
+    monkeypatch.chdir("/")
+    with opened(tmp_path) as client:
+        for index, tilt in ((0, 3), (1, 40)):
+            found = client.get(f"/places/Import/job001?series={index}&tilt={tilt}&diameter=200").json()
+            expected = seen_in(dataset, index, tilt, 100 / 4)
+            np.testing.assert_allclose(np.stack([found["x"], found["y"]], 1), expected.position_px, atol=1e-6)
+            assert found["visible"] == expected.visible.tolist()
+        picture = np.asarray(Image.open(io.BytesIO(client.get("/tilt/Import/job001?series=1&tilt=40").content)))
+        assert np.corrcoef(picture[::-1].ravel(), dataset.tilt_series[1].images.read(40).ravel())[0, 1] > 0.9
+
+
+def test_a_picture_is_the_image_with_its_first_row_at_the_bottom(client, dataset):
+    answer = client.get(f"/tilt/{JOB}?series=1&tilt=4&percent=0")
+    assert answer.headers["content-type"] == "image/jpeg" and "max-age" in answer.headers["cache-control"]
+    picture = np.asarray(Image.open(io.BytesIO(answer.content)), dtype=float)[::-1]
+    image = dataset.tilt_series[1].images.read(4)
+    assert picture.shape == image.shape == (80, 96) and np.corrcoef(picture.ravel(), image.ravel())[0, 1] > 0.97
+    smooth = np.asarray(Image.open(io.BytesIO(client.get(f"/tilt/{JOB}?series=1&tilt=4&lowpass=150").content)), dtype=float)[::-1]
+    assert np.abs(np.diff(smooth)).mean() < 0.5 * np.abs(np.diff(picture)).mean()
+    np.testing.assert_allclose(reduced(image, 1024)[0], image)
+
+
+def test_the_table_tells_of_every_tilt(client, dataset):
+    page = client.get(f"/series/{JOB}?series=1&diameter=700").text
+    series = dataset.tilt_series[1]
+    tilts = np.array(shown(page, "tilt"), dtype=int)
+    assert sorted(tilts) == list(range(series.n_tilts)) and (np.diff(shown(page, "angle")) > 0).all()
+    np.testing.assert_allclose(shown(page, "dose"), series.dose[tilts], atol=0.005)
+    assert sorted(zip(shown(page, "rank"), shown(page, "dose"), strict=True)) == sorted(
+        zip(range(1, series.n_tilts + 1), np.sort(series.dose), strict=True)
+    )
+    assert shown(page, "seen") == [seen_in(dataset, 1, tilt, 700 / 32).visible.sum() for tilt in tilts]
+
+
+def test_the_montage_shows_correlations_of_the_forward_model(client, dataset, project):
+    page = client.get(f"/montage/{JOB}?series=1&lowpass=60&diameter=250&exposure=2").text
+    rows = np.flatnonzero(dataset.particles.tilt_series == 1)
+    tilt = int(np.argsort(dataset.tilt_series[1].dose)[2])
+    reference = read_map(project / JOB / "truth_class1.mrc")
+    expected = pairs_in(dataset, rows, tilt, reference, lowpass_angstrom=60, diameter_angstrom=250)
+    np.testing.assert_allclose(shown(page, "correlation"), expected.correlation, atol=1e-6)
+    assert shown(page, "particle") == (rows + 1).tolist() and page.count("data:image/png") == 2 * len(rows)
+
+
+def test_the_montage_is_sorted_and_paged(client, dataset):
+    tilts = dataset.particles.columns["rlnAngleTilt"].astype(float)
+    pages = [client.get(f"/montage/{JOB}?sort=rlnAngleTilt&down=1&page={number}").text for number in (0, 1)]
+    numbers = [int(number) for page in pages for number in shown(page, "particle")]
+    assert len(numbers) == 30 and [len(shown(page, "particle")) for page in pages] == [24, 6]
+    assert (np.diff(tilts[np.array(numbers) - 1]) <= 0).all()
+    assert "sort=rlnAngleTilt&amp;down=1&amp;page=1" in pages[0]
+    as_text = client.get(f"/montage/{JOB}?sort=rlnTomoName&down=1").text
+    assert shown(as_text, "particle")[0] > 15
+
+
+def test_particles_in_the_tomogram(client, dataset):
+    found = client.get(f"/placed/{JOB}?series=1&colour=rlnAngleTilt").json()
+    rows = np.flatnonzero(dataset.particles.tilt_series == 1)
+    np.testing.assert_allclose(found["place"], dataset.particles.centre_angstrom[rows], atol=1e-3)
+    np.testing.assert_allclose(found["axis"], dataset.particles.rotation[rows, :, 2], atol=1e-5)
+    np.testing.assert_allclose(found["value"], dataset.particles.columns["rlnAngleTilt"][rows].astype(float))
+    assert found["size"] == [edge * 16 for edge in dataset.tilt_series[1].tomogram_size]
+    kinds = client.get(f"/placed/{JOB}?series=1&colour=rlnTomoName").json()
+    assert kinds["kinds"] == ["TS_01", "TS_02"] and set(kinds["value"]) == {1}
+    assert "value" not in client.get(f"/placed/{JOB}").json()
+
+
+def test_images_that_are_gone_are_told_of(project, dataset, tmp_path):
+    """Circles stay where they would be as long as the size of the images is known."""
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    (copy / JOB / "TS_02.mrcs").unlink()
+    for star in (copy / JOB).rglob("*.star"):
+        star.write_text(star.read_text().replace(str(project), str(copy)))
+    with opened(copy) as client:
+        assert client.get(f"/tilt/{JOB}?series=1").status_code == 404
+        assert "not at hand" in client.get(f"/series/{JOB}?series=1").text
+        assert "not at hand" in client.get(f"/montage/{JOB}?series=1").text
+        assert client.get(f"/tilt/{JOB}?series=0").status_code == 200
+
+
+REFUSED = [
+    "series=2", "series=x", "series=-2", "series=0.5", "tilt=9", "tilt=-1", "tilt=1e1", "lowpass=-1", "lowpass=nan", "lowpass=inf",
+    "lowpass=1e9", "percent=50", "percent=%3Cscript%3Ealert", "diameter=0", "diameter=-5", "diameter=x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", REFUSED)
+def test_malformed_questions_about_images_are_refused(client, query):
+    name = query.split("=")[0]
+    pages = {"lowpass": ("tilt", "series"), "percent": ("tilt", "series"), "diameter": ("places", "series", "montage", "tomogram")}
+    for page in pages.get(name, ("tilt", "places", "series")):
+        answer = client.get(f"/{page}/{JOB}?{query}")
+        assert answer.status_code == 400 and "<script>alert" not in answer.text, page
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("montage/{job}?sort=rlnNothing", 400),
+        ("montage/{job}?map=/etc/passwd", 400),
+        ("montage/{job}?map=" + quote("External/job001/../../secret.mrc"), 400),
+        ("montage/{job}?page=99", 404),
+        ("montage/{job}?page=-1", 400),
+        ("montage/{job}?exposure=9", 400),
+        ("montage/{job}?recorded=2", 400),
+        ("montage/{job}?lowpass=0", 400),
+        ("placed/{job}?colour=rlnNothing", 400),
+        ("tomogram/{job}?colour=rlnNothing", 400),
+        ("placed/{job}?series=7", 400),
+        ("series/External/job009", 404),
+        ("tilt/%2e%2e/%2e%2e/etc/passwd", 404),
+        ("places/External", 404),
+    ],
+)
+def test_what_is_not_there_is_refused(client, address, code):
+    assert client.get("/" + address.format(job=JOB)).status_code == code
+
+
+def test_sets_that_cannot_be_read_are_told_of(project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    (copy / JOB / "optimisation_set.star").write_text("nonsense")
+    with opened(copy) as client:
+        answer = client.get(f"/series/{JOB}")
+        assert answer.status_code == 400 and "optimisation_set.star" in answer.text
+    (copy / JOB / "optimisation_set.star").unlink()
+    with opened(copy) as client:
+        assert client.get(f"/series/{JOB}").status_code == 400
