@@ -75,6 +75,8 @@ def test_jobs_with_particles_lead_to_pages_about_them(client):
         assert client.get(f"/{address}/{JOB}").status_code == 200
         assert client.get(f"/{address}/MaskCreate/job002").status_code == 404
     assert "/series/" not in client.get("/job/MaskCreate/job002").text
+    every = client.get("/data").text
+    assert f'href="/series/{JOB}"' in every and "MaskCreate" not in every
 
 
 def test_places_are_where_extraction_cuts(client, dataset):
