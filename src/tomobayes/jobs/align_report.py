@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tomobayes.geometry.deformation import displacement
 from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.figures import half_map_fsc
+from tomobayes.jobs.motion_figures import deformation_chart, track_charts
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.report import Axis, Chart, Fact, Finding, Item, Report, Section, Series, Table, format_number
 from tomobayes.report.figures import tilt_angle_degrees
@@ -25,9 +24,6 @@ Float = NDArray[np.float64]
 
 SHOWN = 6
 """Tilt series whose charts are drawn."""
-TRACKS, POINTS = 40, 15
-"""How many particles' tracks are drawn, and of how many points each."""
-GRID = 9
 EDGE = 0.01
 """Share of displacements beyond the tables from which on a wider range is advised."""
 TOLD = 0.01
@@ -89,7 +85,7 @@ def _items(given: Dataset, after: Dataset, index: int, one: AlignedSeries) -> It
     if after.motion_angstrom is not None:
         yield from _tracks(after, one, before.dose)
     if now.deformation is not None and before.image_size is not None:
-        yield _deformation(now)
+        yield deformation_chart(now)
 
 
 _TILT = Axis("Tilt angle", "°")
@@ -127,45 +123,10 @@ def _angles(before: TiltSeries, after: TiltSeries) -> Float:
 
 
 def _tracks(after: Dataset, one: AlignedSeries, dose: Float) -> Iterator[Chart]:
-    """The way of every particle in the order of dose, from three sides, drawn large enough to be seen."""
     assert after.motion_angstrom is not None
-    rows = one.rows[:: max(1, -(-len(one.rows) // TRACKS))]
-    motion = np.stack([after.motion_angstrom[row] for row in rows])[:, np.argsort(dose, kind="stable")]
-    longest, place = float(np.abs(motion).max()), after.particles.centre_angstrom[rows]
-    if longest == 0:
-        return
-    times = float(np.ptp(place, axis=0).max() or 1000.0) / 12 / longest
-    shown = np.unique(np.linspace(0, motion.shape[1] - 1, POINTS).round().astype(int))
-    path = np.concatenate([place[:, None] + times * motion[:, shown], np.full((len(rows), 1, 3), np.nan)], 1).reshape(-1, 3)
-    error = format_number(float(one.uncertainty.motion.mean()), 2)
-    caption = f"Tracks are {format_number(times, 2)} times as long as they are; dots: where particles begin. Mean standard error {error} Å."
-    for across, up in ((0, 1), (0, 2), (1, 2)):
-        names = "xyz"[across], "xyz"[up]
-        series = [
-            Series("Motion", path[:, across].tolist(), path[:, up].tolist()),
-            Series("Particles", place[:, across].tolist(), place[:, up].tolist(), "points"),
-        ]
-        yield Chart(f"Motion along {names[0]} and {names[1]}", Axis(names[0], "Å"), Axis(names[1], "Å"), series, caption=caption)
-
-
-def _deformation(series: TiltSeries) -> Chart:
-    """A grid as the deformation shows it, far larger than it is."""
-    bent = series.deformation
-    assert bent is not None and series.image_size is not None
-    axes = [np.linspace(0, size, GRID) for size in series.image_size]
-    points = torch.from_numpy(np.stack(np.meshgrid(*axes), -1))
-    coefficients = torch.tensor(np.atleast_2d(bent.coefficients).mean(0))
-    moved = displacement(bent.kind, coefficients, points, series.image_size, bent.grid).numpy()
-    largest = float(np.abs(moved).max())
-    times = series.image_size[0] / 20 / largest if largest else 1.0
-    grid = points.numpy() + times * moved
-    gap = np.full((GRID, 1, 2), np.nan)
-    lines = np.concatenate([np.concatenate([some, gap], 1).reshape(-1, 2) for some in (grid, np.swapaxes(grid, 0, 1))])
-    which = "Mean over the tilts. " if bent.coefficients.ndim == 2 else ""
-    caption = f"{which}At most {format_number(largest * series.pixel_size_angstrom, 2)} Å, drawn {format_number(times, 2)} times as large."
-    return Chart(
-        "Deformation", Axis("x", "px"), Axis("y", "px"), [Series("Grid", lines[:, 0].tolist(), lines[:, 1].tolist())], caption=caption
-    )
+    motion = [after.motion_angstrom[row] for row in one.rows]
+    told = f"Mean standard error {format_number(float(one.uncertainty.motion.mean()), 2)} Å."
+    yield from track_charts(motion, after.particles.centre_angstrom[one.rows], dose, told)
 
 
 def _table(given: Dataset, state: AlignmentState) -> Table:

@@ -11,10 +11,24 @@ from numpy.typing import NDArray
 from tomobayes.jobs.dose_scheme import dose_scheme
 from tomobayes.jobs.doubts import doubts, rows_by_series
 from tomobayes.model import Dataset, TiltSeries
-from tomobayes.report import Fact, Finding, Report, Section, Table, defocus_chart, directions_of, dose_chart, format_number
+from tomobayes.report import (
+    Chart,
+    Fact,
+    Finding,
+    Report,
+    Section,
+    Table,
+    defocus_chart,
+    defocus_histogram,
+    directions_of,
+    dose_chart,
+    format_number,
+    scale_chart,
+    shift_charts,
+)
 from tomobayes.report.figures import tilt_angle_degrees
 
-__all__ = ["Description", "data_report", "data_section", "describe", "unoriented"]
+__all__ = ["Description", "data_report", "data_section", "describe", "tilt_charts", "unoriented"]
 
 
 @dataclass(frozen=True)
@@ -41,10 +55,16 @@ def describe(dataset: Dataset) -> Description:
 
 
 def data_section(dataset: Dataset, description: Description | None = None) -> Section:
-    """Defocus and dose of every image, and a table of the tilt series."""
+    """Defocus, dose, shift and scale of every image, and a table of the tilt series."""
     description = description or describe(dataset)
     table = Table("Tilt series", description.columns, description.rows)
-    return Section("Data", [defocus_chart(dataset.tilt_series), dose_chart(dataset.tilt_series), table])
+    return Section("Data", [*tilt_charts(dataset), table])
+
+
+def tilt_charts(dataset: Dataset) -> list[Chart]:
+    """What is known of every tilt image."""
+    series = dataset.tilt_series
+    return [defocus_chart(series), dose_chart(series), *shift_charts(series), *scale_chart(series), defocus_histogram(series)]
 
 
 def data_report(title: str, dataset: Dataset, description: Description) -> Report:

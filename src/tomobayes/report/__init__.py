@@ -19,9 +19,7 @@ from tomobayes.report.content import (
 )
 from tomobayes.report.draw import Address, DrawnSection, drawn_sections, templates, theme_script
 from tomobayes.report.figures import (
-    defocus_chart,
     directions_of,
-    dose_chart,
     fsc_chart,
     histogram_chart,
     images_of,
@@ -33,6 +31,7 @@ from tomobayes.report.graph import Box, draw_graph
 from tomobayes.report.read import read_report
 from tomobayes.report.thumbnail import draw_thumbnail
 from tomobayes.report.ticks import format_number
+from tomobayes.report.tilt_charts import defocus_chart, defocus_histogram, dose_chart, scale_chart, shift_charts
 from tomobayes.report.write import render, write_report
 
 __all__ = [
@@ -56,6 +55,7 @@ __all__ = [
     "coloured_slices",
     "coloured_surfaces",
     "defocus_chart",
+    "defocus_histogram",
     "directions_of",
     "dose_chart",
     "draw_graph",
@@ -70,6 +70,8 @@ __all__ = [
     "projections_of",
     "read_report",
     "render",
+    "scale_chart",
+    "shift_charts",
     "slices_of",
     "templates",
     "theme_script",

@@ -12,9 +12,7 @@ from tomobayes.report.content import Axis, Chart, Directions, Level, Series, Sli
 from tomobayes.report.pictures import to_grey
 
 __all__ = [
-    "defocus_chart",
     "directions_of",
-    "dose_chart",
     "fsc_chart",
     "histogram_chart",
     "images_of",
@@ -119,34 +117,6 @@ def histogram_chart(title: str, values: ArrayLike, quantity: str, unit: str = ""
     return Chart(title, x, Axis(counted), [Series(counted, centres.tolist(), counts.tolist(), "bars")], caption=caption)
 
 
-def defocus_chart(tilt_series: Sequence[TiltSeries], at_most: int = 6) -> Chart:
-    """Mean defocus of each tilt image against its tilt angle, one set of points per tilt series."""
-
-    def defocus_um(series: TiltSeries) -> NDArray[np.float64]:
-        return (series.defocus_u_angstrom + series.defocus_v_angstrom) / 2e4
-
-    points = [_against_tilt(series, defocus_um(series)) for series in tilt_series[:at_most]]
-    return Chart("Defocus", Axis("Tilt angle", "°"), Axis("Underfocus", "µm"), points, caption=_first_of(tilt_series, at_most))
-
-
-def dose_chart(tilt_series: Sequence[TiltSeries], at_most: int = 6) -> Chart:
-    """Dose received before each tilt image against its tilt angle: the order of acquisition."""
-    points = [_against_tilt(series, series.dose) for series in tilt_series[:at_most]]
-    return Chart(
-        "Dose before each image", Axis("Tilt angle", "°"), Axis("Dose", "e/Å²", low=0.0), points, caption=_first_of(tilt_series, at_most)
-    )
-
-
 def tilt_angle_degrees(series: TiltSeries) -> NDArray[np.float64]:
     """(F,) YTilt of Rz·Ry·Rx: the third row of that product starts with -sin(YTilt)."""
     return np.degrees(np.arcsin(np.clip(-series.rotation[:, 2, 0], -1.0, 1.0)))
-
-
-def _against_tilt(series: TiltSeries, values: NDArray[np.float64]) -> Series:
-    angle = tilt_angle_degrees(series)
-    order = np.argsort(angle)
-    return Series(series.name, angle[order].tolist(), values[order].tolist(), "points")
-
-
-def _first_of(tilt_series: Sequence[TiltSeries], at_most: int) -> str:
-    return f"The first {at_most} of {len(tilt_series)} tilt series." if len(tilt_series) > at_most else ""
