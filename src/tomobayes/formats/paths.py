@@ -9,19 +9,25 @@ from numpy.typing import NDArray
 
 __all__ = ["Folders", "name_from"]
 
+MARK_OF_EXPERIMENT = "optimisation_set.star"
+
 
 class Folders:
     """The folders that names inside one STAR file may be relative to.
 
     First the root (the current folder unless told otherwise), then the STAR file's own folder, then the folders above it:
-    RELION writes names relative to the project's folder, other programs relative to the file.
+    RELION writes names relative to the project's folder, other programs relative to the file. Where the folder of a name is nowhere
+    any more, it may have been moved with the STAR file in it: then the rest of the name is looked for beside that file, and in the
+    folders of experiments above it.
     """
 
     def __init__(self, star: Path, root: Path | None = None):
         star = star.resolve()
         self.root = (root or Path.cwd()).resolve()
         self.bases = tuple(dict.fromkeys((self.root, *star.parents)))
+        self._star = star
         self._known: dict[Path, bool] = {}
+        self._successors: dict[Path, tuple[Path, ...]] = {}
 
     def find(self, name: str) -> Path | None:
         """The file or folder of that name, or None where there is none."""
@@ -29,7 +35,7 @@ class Folders:
         for base in self.bases:
             if first and self._has(base / first[0]) and (base / name).exists():
                 return base / name
-        return None
+        return self._moved(Path(name))
 
     def expected(self, name: str) -> Path:
         """Where the file is, or where it was looked for first."""
@@ -49,6 +55,21 @@ class Folders:
         if found is None or found == self.root / bare:
             return name
         return f"{prefix}{at}{name_from(found, self.root)}"
+
+    def _moved(self, name: Path) -> Path | None:
+        """Where a file is that was moved together with the STAR file, if it is there."""
+        if name.parent not in self._successors:
+            self._successors[name.parent] = self._successors_of(name.parent)
+        return next((folder / name.name for folder in self._successors[name.parent] if (folder / name.name).exists()), None)
+
+    def _successors_of(self, folder: Path) -> tuple[Path, ...]:
+        """The folders that may once have been ``folder``, those with most of its name first; none while it exists."""
+        if any((base / folder).exists() for base in self.bases):
+            return ()
+        above = [base for base in self._star.parents[1:] if (base / MARK_OF_EXPERIMENT).exists()]
+        homes = (self._star.parent, *above)
+        places = (home.joinpath(*folder.parts[gone:]) for gone in range(1, len(folder.parts) + 1) for home in homes)
+        return tuple(dict.fromkeys(place for place in places if place.is_dir()))
 
     def _has(self, path: Path) -> bool:
         """Remembered, since a large set asks for the same few folders a million times."""
