@@ -276,7 +276,16 @@ def test_what_a_project_says_itself_is_not_taken_from_options(capsys: pytest.Cap
     write_sources(Path("in"))
     assert imported() == 0
     assert main(["import", "--i", "out", "--angpix", "3", "--o", "again"]) == 2
-    assert "--angpix: is known from the project" in capsys.readouterr().err
+    assert main(["import", "--i", "out", "--coordinates-angpix", "3", "--o", "again"]) == 2
+    shown = capsys.readouterr().err
+    assert "--angpix: is known from the project" in shown and "--coordinates-angpix: is known" in shown
+    for option in ({"coordinates_centre": "corner"}, {"euler": "relion"}):
+        with pytest.raises(ValueError, match="only with --particles"):
+            tb.ImportProject(i=Path("x"), **option)
+    with pytest.raises(ValueError, match="--mot belongs to a project"):
+        tb.ImportProject(mdoc=("x",), mot=Path("y"))
+    with pytest.raises(ValueError, match="--kv"):
+        tb.ImportProject(i=Path("frames/warp.settings"), kv=200)
 
 
 def test_relions_own_alignment_of_empiar_10164_comes_out_of_files_in_aretomos_form(shared: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,11 @@ from tomobayes.report import Finding
 __all__ = ["run"]
 
 TABLES_OF_WARP = (".star",)
+
+OF_RELION = ("angpix", "tomogram_size", "image_size")
+"""What a RELION project says itself, and one of Warp may not."""
+OF_PROJECTS_PARTICLES = ("p", "mot")
+OF_PICKS = ("coordinates_angpix", "coordinates_centre", "euler")
 
 
 def run(parameters: ImportProject, context: Context) -> Path:
@@ -59,7 +65,7 @@ def _read(parameters: ImportProject) -> tuple[Imported, OptimisationSet | None]:
         return compose_dataset(parameters), None
     if parameters.i is not None and is_warp_project(parameters.i):
         return _read_warp(parameters, parameters.i), None
-    _refuse_sizes(parameters)
+    _refuse(parameters, [*OF_RELION, *(OF_PROJECTS_PARTICLES if parameters.particles else OF_PICKS)])
     if parameters.particles:
         return _read_relion_with_picks(parameters), None
     members = find_members(*parameters.members)
@@ -68,18 +74,19 @@ def _read(parameters: ImportProject) -> tuple[Imported, OptimisationSet | None]:
     return Imported(dataset, files=files), members
 
 
-def _refuse_sizes(parameters: ImportProject) -> None:
-    """A RELION project says its own sizes, which a project of Warp may not."""
-    sizes = {"--angpix": parameters.angpix, "--tomogram-size": parameters.tomogram_size, "--image-size": parameters.image_size}
-    said = [Problem(None, option, "is known from the project", remedy="leave it out") for option, size in sizes.items() if size is not None]
-    if said:
-        raise BadInput(said)
+def _refuse(parameters: ImportProject, unused: Sequence[str]) -> None:
+    """Options that would change nothing."""
+    given = [f"--{name.replace('_', '-')}" for name in unused if getattr(parameters, name) is not None]
+    if given:
+        why = "is known from the project and the particles"
+        raise BadInput([Problem(None, option, why, remedy="leave it out") for option in given])
 
 
 def _read_warp(parameters: ImportProject, source: Path) -> Imported:
     """A project of Warp or M, with particles of its own tables or of other programs."""
     tables = [Path(name) for name in parameters.particles]
     own = tables[0] if len(tables) == 1 and tables[0].suffix in TABLES_OF_WARP else parameters.p
+    _refuse(parameters, ["t", "mot", *(OF_PICKS[1:] if own is not None else ()), *(["p"] if tables else [])])
     sizes = WarpSizes(parameters.angpix, parameters.tomogram_size, parameters.image_size)
     found = read_warp(source, own, sizes=sizes, coordinate_pixel_size_angstrom=parameters.coordinates_angpix)
     dataset, files = found.dataset, (source, *([own] if own is not None else []))

@@ -22,6 +22,9 @@ _Picks = Parameter(group=Group("Particles", sort_key=3))
 ONLY_MIXED = ("alignment_angpix", "dose_per_tilt", "order", "tilt_axis", "hand", "kv", "cs", "q0")
 """What the files of a whole project say themselves."""
 
+ONLY_PICKS = ("coordinates_centre", "euler")
+"""What tables of other programs' particles leave open."""
+
 
 class ImportProject(DatasetParameters, JobParameters):
     """A project of RELION, Warp or M (--i), or files of several programs put together, as native RELION-5 files."""
@@ -89,9 +92,16 @@ class ImportProject(DatasetParameters, JobParameters):
             raise ValueError(
                 "give either a project (--i, --p, --t) or files of several programs (--mdoc, --alignment, --ctf, --tilt-images)"
             )
-        said = [f"--{name.replace('_', '-')}" for name in ONLY_MIXED if getattr(self, name) not in (None, ())]
-        if said and not self.is_mixed:
-            raise ValueError(f"{', '.join(said)}: only where files of several programs are put together; a project says it itself")
+        if self.is_mixed and self.mot:
+            raise ValueError("--mot belongs to a project; files of several programs bring their own local alignment")
+        if said := self._given(ONLY_MIXED) if not self.is_mixed else "":
+            raise ValueError(f"{said}: only where files of several programs are put together; a project says it itself")
+        if said := self._given(ONLY_PICKS) if not self.particles else "":
+            raise ValueError(f"{said}: only with --particles of other programs; without them, leave it out")
         if not self.is_mixed and self.i is None and (self.t is None or not (self.p or self.particles)):
             raise ValueError("give a project with --i, or files of several programs with --mdoc, --alignment, --ctf and --tilt-images")
         return self
+
+    def _given(self, names: tuple[str, ...]) -> str:
+        """Which of some options were given, as they are typed."""
+        return ", ".join(f"--{name.replace('_', '-')}" for name in names if getattr(self, name) not in (None, ()))
