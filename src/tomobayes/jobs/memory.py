@@ -109,7 +109,8 @@ class MemoryPlan:
         if self.disk:
             yield f"disk: at most about {gigabytes(self.disk)} of {gigabytes(self.free)}"
         if self.iteration_seconds:
-            yield f"time: very roughly {duration(self.iteration_seconds)} for the longest iteration on {self.crew.cores} cores"
+            cores = f"{self.crew.cores} core{'s' * (self.crew.cores > 1)}"
+            yield f"time: very roughly {duration(self.iteration_seconds)} for the longest iteration on {cores}"
 
     def check(self) -> None:
         """Refuse a job that cannot finish."""
