@@ -12,12 +12,14 @@ from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.figures import angstrom, experiment_findings
 from tomobayes.model import Map
 from tomobayes.report import (
+    Directions,
     Fact,
     Finding,
     Item,
     Report,
     Section,
     Table,
+    directions_of,
     format_number,
     fsc_chart,
     histogram_chart,
@@ -73,7 +75,7 @@ def classification_report(experiment: Experiment, settings: ClassSettings, state
     sections = [
         Section("Maps", maps),
         Section("Resolution", _resolution(settings, state)),
-        Section("Particles", [*_certainty(state), _confound_table(related)]),
+        Section("Particles", [*_certainty(state), *_directions(experiment, state), _confound_table(related)]),
         Section("Convergence", _convergence(state)),
         data_section(experiment.dataset),
     ]
@@ -102,6 +104,14 @@ def _certainty(state: ClassState) -> list[Item]:
         *_of_runs(state),
         histogram_chart("Better than one map", state.gain_nats[rows].numpy(), "Log evidence gained over one map for all", "nats"),
     ]
+
+
+def _directions(experiment: Experiment, state: ClassState) -> list[Directions]:
+    """Along which directions the particles of each class are seen: classes that differ in it may show nothing else."""
+    rotation = state.rotation.numpy()
+    label = state.posterior[state.rows].argmax(1).numpy()
+    rows = [state.rows.numpy()[label == k] for k in range(state.n_classes)]
+    return [directions_of(rotation[some], f"Viewing directions, class {k}") for k, some in enumerate(rows, start=1) if len(some)]
 
 
 def _of_runs(state: ClassState) -> list[Item]:

@@ -57,6 +57,8 @@ def _poses(experiment: Experiment, state: State) -> list[Item]:
         directions_of(state.rotation.numpy()[usable]),
         histogram_chart("Offsets", np.linalg.norm(moved, axis=1)[usable], "Distance from the extracted position", "Å"),
         histogram_chart("Certainty of orientations", found.sigma_rotation.numpy()[usable], "Width of the posterior", "°"),
+        histogram_chart("Certainty of positions", found.sigma_shift_angstrom.numpy()[usable], "Width of the posterior", "Å"),
+        histogram_chart("Posterior", found.best_probability.numpy()[usable], "Largest share that one pose has"),
     ]
 
 
