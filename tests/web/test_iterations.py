@@ -10,8 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from tomobayes.formats.mrc import write_map
-from tomobayes.formats.relion_iteration import read_iteration_model
+from tomobayes.formats.relion_iteration import read_changes, read_iteration_model
 from tomobayes.formats.relion_model import ClassModel, RefinementModel, write_model
+from tomobayes.formats.star import Table, write_star
 from tomobayes.model import BadInput, Map
 from tomobayes.project import find_job
 from tomobayes.web.iterations import iterations_of, sections_of
@@ -98,3 +99,37 @@ def test_what_relions_files_tell(client: TestClient, project: Path):
     assert "C6" in client.get("/job/Refine3D/job005?tab=settings").text
     (folder / "run_model.star").write_text("nonsense")
     assert client.get("/job/Refine3D/job005").status_code == 200
+
+
+def test_changes_are_those_that_relion_tells(tmp_path: Path):
+    for number, angle in ((0, 999.0), (1, 20.0), (2, 5.0)):
+        write_model(tmp_path / f"run_it{number:03d}_half1_model.star", model(20))
+        general = {"rlnChangesOptimalOrientations": angle, "rlnChangesOptimalOffsets": angle / 4, "rlnChangesOptimalClasses": 0}
+        cells = {label: np.array([str(value)]) for label, value in general.items()}
+        write_star(tmp_path / f"run_it{number:03d}_optimiser.star", [Table("optimiser_general", cells, is_list=True)])
+    found = iterations_of(tmp_path)
+    angles, offsets = sections_of(found, found[-1])[0].items[-2:]
+    assert (angles.series[0].x, angles.series[0].y) == ([1.0, 2.0], [20.0, 5.0])  # nothing comes before the first
+    assert list(offsets.series[0].y) == [5.0, 1.25]
+    (tmp_path / "run_it002_optimiser.star").write_text("data_optimiser_general\n\n_rlnNothing 1\n")
+    with pytest.raises(BadInput, match="no optimiser file"):
+        read_changes(tmp_path / "run_it002_optimiser.star")
+
+
+def test_particles_of_an_iteration(folder: Path):
+    """Directions per class, posterior and offsets, from the table that the iteration left."""
+    n = 40
+    random = np.random.default_rng(2)
+    labels = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
+    cells = {label: random.normal(size=n).astype(str) for label in (*labels, "rlnMaxValueProbDistribution")}
+    cells["rlnClassNumber"] = np.array(["1", "2"] * (n // 2))
+    write_star(folder / "run_it003_data.star", [Table("particles", cells)])
+    found = iterations_of(folder)
+    particles = sections_of(found, found[-1])[-1]
+    assert particles.title == "Particles of iteration 3"
+    assert [item.title for item in particles.items] == [
+        "Viewing directions, class 1", "Viewing directions, class 2", "Offsets", "Posterior",
+    ]  # fmt: skip
+    offsets = np.linalg.norm([cells[label].astype(float) for label in labels[3:]], axis=0)
+    assert sum(particles.items[2].series[0].y) == n and particles.items[2].x.high == pytest.approx(offsets.max())
+    assert [int(item.counts.sum()) for item in particles.items[:2]] == [n // 2, n // 2]

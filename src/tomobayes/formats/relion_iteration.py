@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tomobayes.formats.star import Table, read_star
 from tomobayes.model import BadInput, Problem
 
-__all__ = ["IterationModel", "read_iteration_model"]
+__all__ = ["Changes", "IterationModel", "read_changes", "read_iteration_model"]
 
 Float = NDArray[np.float64]
 
@@ -57,6 +57,35 @@ def read_iteration_model(path: Path) -> IterationModel:
         )
     except (KeyError, IndexError, ValueError) as error:
         raise BadInput(Problem(path, "", f"this is no model file of a refinement ({error})", remedy="check the path")) from None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """By how much an iteration changed the particles: their orientations and offsets on average, and the share that changed its class."""
+
+    orientation_degrees: float
+    offset_angstrom: float
+    classes: float
+
+
+def read_changes(path: Path) -> Changes:
+    """Read them from run_itNNN_optimiser.star, which RELION writes.
+
+    Raises
+    ------
+    BadInput
+        if it is no such file, or a cell is no number.
+    """
+    tables = read_star(path)
+    try:
+        cells = {label: column[0] for label, column in tables["optimiser_general"].columns.items()}
+        return Changes(
+            orientation_degrees=float(cells["rlnChangesOptimalOrientations"]),
+            offset_angstrom=float(cells["rlnChangesOptimalOffsets"]),
+            classes=float(cells["rlnChangesOptimalClasses"]),
+        )
+    except (KeyError, IndexError, ValueError) as error:
+        raise BadInput(Problem(path, "", f"this is no optimiser file of a refinement ({error})", remedy="check the path")) from None
 
 
 def _fsc(tables: Mapping[str, Table], n_classes: int) -> tuple[Float, ...]:

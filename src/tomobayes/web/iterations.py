@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from tomobayes.formats.mrc import read_map
-from tomobayes.formats.relion_iteration import IterationModel, read_iteration_model
+from tomobayes.formats.relion_iteration import Changes, IterationModel, read_changes, read_iteration_model
 from tomobayes.model import BadInput
 from tomobayes.report import Chart, Item, Section, fsc_chart, iteration_chart, projections_of, slices_of
+from tomobayes.web.particle_columns import numbers_of
 
 __all__ = ["Iteration", "iterations_of", "map_items", "sections_of"]
 
 _MODEL = re.compile(r"(run(?:_ct\d+)?_it(\d+))(?:_half1)?_model\.star")
-MOST_CURVES = 6
+MOST_CURVES = 5
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Iteration:
     number: int
     model: Path
     maps: tuple[Path, ...]
+
+    @property
+    def stem(self) -> str:
+        """What the names of its files begin with."""
+        return re.sub(r"(?:_half1)?_model$", "", self.model.stem)
 
 
 def iterations_of(folder: Path) -> list[Iteration]:
@@ -46,10 +52,13 @@ def iterations_of(folder: Path) -> list[Iteration]:
 def sections_of(iterations: Sequence[Iteration], shown: Iteration) -> list[Section]:
     """What changed over the iterations, and the maps of one of them."""
     models = [(one.number, model) for one in iterations if (model := _model(one.model, one.model.stat().st_mtime_ns)) is not None]
-    items: list[Item] = [*_fsc_of_iterations(models), *_over_iterations(models)]
-    sections = [Section("Over the iterations", items)] if items else []
-    pictures = [item for path in shown.maps for item in map_items(path)]
-    return [*sections, Section(f"Maps of iteration {shown.number}", pictures)] if pictures else sections
+    items: list[Item] = [*_fsc_of_iterations(models, shown.number), *_over_iterations(models)]
+    found = [
+        Section("Over the iterations", [*items, *_changes(iterations)]),
+        Section(f"Maps of iteration {shown.number}", [item for path in shown.maps for item in map_items(path)]),
+        Section(f"Particles of iteration {shown.number}", _particles(shown)),
+    ]
+    return [section for section in found if section.items]
 
 
 def map_items(path: Path) -> tuple[Item, ...]:
@@ -74,12 +83,52 @@ def _model(path: Path, modified: int) -> IterationModel | None:
         return None
 
 
-def _fsc_of_iterations(models: Sequence[tuple[int, IterationModel]]) -> list[Chart]:
-    """The curves of at most six iterations, evenly chosen, the last among them; one chart per class."""
+@lru_cache(maxsize=1000)
+def _changed(path: Path, modified: int) -> Changes | None:
+    try:
+        return read_changes(path)
+    except BadInput:
+        return None
+
+
+def _changes(iterations: Sequence[Iteration]) -> list[Chart]:
+    """How far particles still move, where RELION tells; the first iteration knows nothing."""
+    paths = [(one.number, one.model.with_name(f"{one.stem}_optimiser.star")) for one in iterations[1:]]
+    told = [(number, _changed(path, path.stat().st_mtime_ns)) for number, path in paths if path.is_file()]
+    known = [(number, changes) for number, changes in told if changes is not None]
+    if not known:
+        return []
+    first, changes = known[0][0], [one for _, one in known]
+    charts = [
+        iteration_chart("Changes of orientations", "Angle", "°", {"Mean": [one.orientation_degrees for one in changes]}, first),
+        iteration_chart("Changes of offsets", "Distance", "Å", {"Mean": [one.offset_angstrom for one in changes]}, first),
+    ]
+    if any(one.classes for one in changes):
+        charts.append(
+            iteration_chart(
+                "Particles that changed their class", "Particles", "%", {"Changed": [100 * one.classes for one in changes]}, first
+            )
+        )
+    return charts
+
+
+def _particles(shown: Iteration) -> list[Item]:
+    from tomobayes.jobs.particle_figures import particle_items
+
+    path = shown.model.with_name(f"{shown.stem}_data.star")
+    try:
+        return particle_items(numbers_of(path)) if path.is_file() else []
+    except BadInput:
+        return []
+
+
+def _fsc_of_iterations(models: Sequence[tuple[int, IterationModel]], shown: int) -> list[Chart]:
+    """The curves of five iterations, evenly chosen, the last among them, and of the one on show; one chart per class."""
     with_curves = [(number, model) for number, model in models if model.fsc]
     if not with_curves:
         return []
-    places = np.unique(np.linspace(0, len(with_curves) - 1, MOST_CURVES).round().astype(int))
+    places = np.linspace(0, len(with_curves) - 1, MOST_CURVES).round().astype(int)
+    places = np.unique(np.append(places, [at for at, (number, _) in enumerate(with_curves) if number == shown]))
     chosen = [with_curves[place] for place in places]
     last = with_curves[-1][1]
     charts = []

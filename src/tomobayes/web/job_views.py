@@ -18,6 +18,7 @@ from tomobayes.jobs.parameters import JobParameters
 from tomobayes.project import Job
 from tomobayes.report import Report, drawn_sections
 from tomobayes.web.cards import image_address, report_of
+from tomobayes.web.data_view import data_view
 from tomobayes.web.desk import integer
 from tomobayes.web.iterations import iterations_of, sections_of
 from tomobayes.web.parameters_of import PARAMETERS_OF
@@ -110,6 +111,7 @@ TABS = (
     Tab("iterations", "Iterations", "iterations.html", iterations, lambda job: bool(iterations_of(job.folder)), (".",)),
     Tab("map", "3D map", "volume.html", map_view, has_maps, script="viewer.js"),
     Tab("pick", "Select", "pick.html", pick_view, has_particles, script="pick.js"),
+    Tab("data", "Data", "sections.html", data_view, has_particles),
     Tab("log", "Log", "log.html", log, marks=LOG_NAMES),
     Tab("settings", "Settings", "settings.html", settings),
     Tab("files", "Files", "files.html", files, marks=(".",)),

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
+from tomobayes.model import Columns
 from tomobayes.project import Job
 from tomobayes.web.datasets import set_of
 
-__all__ = ["CLASS", "has_particles", "number_columns"]
+__all__ = ["CLASS", "floats", "has_particles", "number_columns", "numbers_of"]
 
 Float = NDArray[np.float64]
 CLASS = "rlnClassNumber"
@@ -38,7 +39,18 @@ def number_columns(job: Job, project: Path) -> Mapping[str, Float]:
     particles = None if name is None else read_optimisation_set(project / name, project).particles
     if particles is None or not particles.is_file():
         raise HTTPException(404, "This job leaves no particles.")
-    return _numbers(particles, particles.stat().st_mtime_ns)
+    return numbers_of(particles)
+
+
+def numbers_of(path: Path) -> Mapping[str, Float]:
+    """The same of a particle file; nothing where it has no table of particles."""
+    return _numbers(path, path.stat().st_mtime_ns)
+
+
+def floats(columns: Columns) -> Mapping[str, Float]:
+    """The columns that hold numbers."""
+    found = {label: _as_numbers(cells) for label, cells in columns.items()}
+    return {label: values for label, values in found.items() if values is not None}
 
 
 @lru_cache(maxsize=2)
@@ -46,9 +58,7 @@ def _numbers(path: Path, modified: int) -> Mapping[str, Float]:
     from tomobayes.formats.star import read_star
 
     tables = read_star(path)
-    columns = tables["particles"].columns if "particles" in tables else {}
-    found = {label: _as_numbers(cells) for label, cells in columns.items()}
-    return {label: values for label, values in found.items() if values is not None}
+    return floats(tables["particles"].columns) if "particles" in tables else {}
 
 
 def _as_numbers(cells: NDArray[np.str_]) -> Float | None:

@@ -1,0 +1,53 @@
+"""What the tables of a job's particles and tilt series tell, of our jobs and RELION's alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+
+from tomobayes.model import Dataset
+from tomobayes.project import Job
+from tomobayes.report import Item, Section, Table, drawn_sections
+from tomobayes.web.datasets import Data, data_of
+from tomobayes.web.particle_columns import floats
+
+__all__ = ["data_view"]
+
+MOST_SERIES = 4
+"""Tilt series whose motion and deformation are drawn."""
+
+
+def data_view(job: Job, request: Request) -> Mapping[str, Any]:
+    """Distributions of the particles, every tilt image, motion and deformation, and a table of the tilt series."""
+    return {"sections": drawn_sections(_sections(data_of(request)))}
+
+
+def _sections(data: Data) -> list[Section]:
+    from tomobayes.jobs.describe import describe, tilt_charts
+    from tomobayes.jobs.particle_figures import particle_items
+
+    dataset = data.dataset
+    description = describe(dataset)
+    found = [
+        Section("Particles", particle_items(floats(dataset.particles.columns))),
+        Section("Tilt images", tilt_charts(dataset)),
+        Section("Motion and deformation", list(_moved(dataset))),
+        Section("Tilt series", [Table("Tilt series", description.columns, description.rows)]),
+    ]
+    return [section for section in found if section.items]
+
+
+def _moved(dataset: Dataset) -> Iterator[Item]:
+    from tomobayes.jobs.motion_figures import deformation_chart, track_charts
+
+    particles = dataset.particles
+    for index, series in enumerate(dataset.tilt_series[:MOST_SERIES]):
+        rows = np.flatnonzero(particles.tilt_series == index)
+        if dataset.motion_angstrom is not None and len(rows):
+            motion = [dataset.motion_angstrom[row] for row in rows]
+            yield from track_charts(motion, particles.centre_angstrom[rows], series.dose, f"{series.name}.")
+        if series.deformation is not None and series.image_size is not None:
+            yield deformation_chart(series)
