@@ -37,11 +37,11 @@ def _white_ball() -> torch.Tensor:
 
 def _inserted(truth: torch.Tensor, rotations: torch.Tensor, ctf: float = 0.0, radius: int = RADIUS) -> Sums:
     """Noise-free images at known poses, with a CTF that oscillates ``ctf`` times up to the last shell, differently in each image."""
-    accumulator = Accumulator(BOX, radius)
+    accumulator, plane = Accumulator(BOX, radius), PLANE[PLANE.norm(dim=-1) <= radius]
     for i, rotation in enumerate(rotations):
-        factor = torch.sin(math.pi * ctf * (1 + 0.02 * i) * PLANE.square().sum(-1) / RADIUS**2 + 0.3) if ctf else torch.ones(len(PLANE))
-        image = factor * extract_slices(from_map(truth), rotation[None], PLANE)
-        accumulator.insert(rotation[None], PLANE, factor * image, factor.square()[None])
+        factor = torch.sin(math.pi * ctf * (1 + 0.02 * i) * plane.square().sum(-1) / RADIUS**2 + 0.3) if ctf else torch.ones(len(plane))
+        image = factor * extract_slices(from_map(truth), rotation[None], plane)
+        accumulator.insert(rotation[None], plane, factor * image, factor.square()[None])
     return accumulator.sums()
 
 
@@ -77,6 +77,30 @@ def test_unfiltered_maps_keep_their_amplitude_and_hold_back_what_few_images_saw(
     assert _compared(held, truth)[1][signal].max() < 0.3
     torch.testing.assert_close(_compared(kept, held)[0][signal], torch.ones(RADIUS - 5), rtol=0.0, atol=1e-5)
     assert _compared(kept, plain)[0][signal].min() < 0.999
+
+
+def test_where_the_ctf_leaves_a_gap_neighbours_speak():
+    """Contrast that vanishes toward the origin and comes back twice: the quotient of averages is too dark where the CTF is near zero."""
+    truth, ssnr = _white_ball(), torch.full((RADIUS + 1,), 1e3)
+    accumulator = Accumulator(BOX, RADIUS)
+    for rotation in random_poses(1000):
+        factor = torch.sin(2.2 * math.pi * PLANE.square().sum(-1) / RADIUS**2)
+        image = factor * extract_slices(from_map(truth), rotation[None], PLANE)
+        accumulator.insert(rotation[None], PLANE, factor * image, factor.square()[None])
+    quotient, solved = (_compared(solve(accumulator.sums(), s), truth) for s in (None, ssnr))
+    assert (solved[0][1:RADIUS] > quotient[0][1:RADIUS] - 1e-3).all()
+    assert solved[0][2:RADIUS].min() > 0.95 and quotient[0][2:RADIUS].min() < 0.5
+    assert solved[1][2 : RADIUS - 1].min() > 0.6 and quotient[1][2 : RADIUS - 1].min() < 0.2
+
+
+@pytest.mark.parametrize("radius", [RADIUS, 8])
+def test_a_map_of_less_resolution_is_the_same_map(radius):
+    """A coarser grid of the same box is solved on where the radius allows it."""
+    truth = _white_ball()
+    sums = _inserted(truth, random_poses(300), 2.0, radius)
+    fsc, scale = _compared(solve(sums, torch.full((radius + 1,), 1e3)), truth)
+    assert (fsc[1:radius] > 0.98).all()
+    torch.testing.assert_close(scale[2 : radius - 1], torch.ones(radius - 3), rtol=0.0, atol=0.06)
 
 
 def test_signal_to_noise_of_a_half_map():

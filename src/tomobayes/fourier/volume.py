@@ -22,7 +22,9 @@ __all__ = [
     "normal_equations",
     "radii",
     "shell_mean",
+    "spread",
     "to_map",
+    "wrapped",
 ]
 
 PADDING = 2
@@ -72,12 +74,12 @@ def gridding_correction(box: int, padding: int, dtype: torch.dtype = torch.float
     return (line[:, None, None] * line[:, None] * line).to(dtype)
 
 
-def _wrapped(first: int, count: int, padded: int, device: torch.device) -> Tensor:
+def wrapped(first: int, count: int, padded: int, device: torch.device) -> Tensor:
     """Where ``count`` indices from ``first`` on, negative ones included, lie on an axis with the origin in the corner."""
     return torch.arange(first, first + count, device=device) % padded
 
 
-def _spread(values: Tensor, axis: int, places: Tensor, padded: int) -> Tensor:
+def spread(values: Tensor, axis: int, places: Tensor, padded: int) -> Tensor:
     """The values at some places of an axis that is otherwise zero."""
     shape = [*values.shape[:axis], padded, *values.shape[axis + 1 :]]
     return values.new_zeros(shape).index_copy_(axis, places, values)
@@ -91,22 +93,22 @@ def from_map(volume: Tensor, radius: int | None = None) -> FourierVolume:
     box = volume.shape[0]
     radius = box // 2 - 1 if radius is None else radius
     extent, padded = half_extent(radius), PADDING * box
-    inside = _wrapped(-(box // 2), box, padded, volume.device)
-    rows = _wrapped(-extent, 2 * extent + 1, padded, volume.device)
+    inside = wrapped(-(box // 2), box, padded, volume.device)
+    rows = wrapped(-extent, 2 * extent + 1, padded, volume.device)
     sharp = volume / gridding_correction(box, PADDING, volume.dtype, volume.device) / box
-    spectrum = torch.fft.rfft(_spread(sharp, 2, inside, padded))[..., : extent + 1]
+    spectrum = torch.fft.rfft(spread(sharp, 2, inside, padded))[..., : extent + 1]
     for axis in (1, 0):
-        spectrum = torch.fft.fft(_spread(spectrum, axis, inside, padded), dim=axis).index_select(axis, rows)
+        spectrum = torch.fft.fft(spread(spectrum, axis, inside, padded), dim=axis).index_select(axis, rows)
     return FourierVolume(spectrum.contiguous(), box, radius)
 
 
 def to_map(data: Tensor, box: int) -> Tensor:
     """Adjoint direction of from_map: half transform -> real map (n, n, n), cropped and divided by the gridding attenuation."""
     extent, padded = data.shape[-1] - 1, PADDING * box
-    inside = _wrapped(-(box // 2), box, padded, data.device)
-    rows = _wrapped(-extent, 2 * extent + 1, padded, data.device)
+    inside = wrapped(-(box // 2), box, padded, data.device)
+    rows = wrapped(-extent, 2 * extent + 1, padded, data.device)
     for axis in (0, 1):
-        data = torch.fft.ifft(_spread(data, axis, rows, padded), dim=axis).index_select(axis, inside)
+        data = torch.fft.ifft(spread(data, axis, rows, padded), dim=axis).index_select(axis, inside)
     blunt = torch.fft.irfft(data, n=padded).index_select(2, inside)
     corrected: Tensor = blunt * box / gridding_correction(box, PADDING, blunt.dtype, blunt.device)
     return corrected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from tomobayes.inference.reconstruction import FoldSums
 from tomobayes.inference.state import FoldMaps, Settings
 from tomobayes.maps.fsc import FscCurves, masked_fsc
 
-__all__ = ["HalfSums", "Maps", "by_half", "regularised"]
+__all__ = ["HalfSums", "Maps", "by_half", "regularised", "shared_prior"]
 
 HalfSums = tuple[Sequence[Sums], Sequence[Sums]]
 """Per half, Σb and Σw of each of its folds."""
@@ -45,11 +45,14 @@ def regularised(sums: HalfSums, settings: Settings) -> tuple[Maps, FscCurves]:
     halves, so that the two cannot drift apart; the half maps, whose FSC is taken, never do.
     """
     totals = (_total(sums[0]), _total(sums[1]))
-    ssnr = _trusted_ssnr(_curves((solve(totals[0], None), solve(totals[1], None)), settings), totals[0].radius, settings)
-    # Half of the prior in each half: their sum is weighted as the map of all images is.
-    halves = (solve(totals[0], 2 * ssnr, filtered=False), solve(totals[1], 2 * ssnr, filtered=False))
-    curves = _curves(halves, settings)
-    ssnr = _trusted_ssnr(curves, totals[0].radius, settings)
+
+    def correlation(one: Tensor, two: Tensor) -> FscCurves:
+        return masked_fsc(one.numpy(), two.numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group))
+
+    ssnr = shared_prior(totals, correlation, settings.tau2_fudge)
+    halves = (solve(totals[0], ssnr, filtered=False), solve(totals[1], ssnr, filtered=False))
+    curves = correlation(*halves)
+    ssnr = _trusted_ssnr(curves, totals[0].radius, settings.tau2_fudge)
     shared = joined_shells(settings)
     ssnr[: shared + 1] *= 2
     both = totals[0] + totals[1]
@@ -77,13 +80,18 @@ def joined(own: Sums, both: Sums, shells: int) -> Sums:
     return replace(own, data=torch.where(low, both.data / 2, own.data), weight=torch.where(low, both.weight / 2, own.weight))
 
 
-def _curves(halves: tuple[Tensor, Tensor], settings: Settings) -> FscCurves:
-    return masked_fsc(halves[0].numpy(), halves[1].numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group))
+def shared_prior(totals: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves], tau2_fudge: float = 1.0) -> Tensor:
+    """(radius+1,) signal-to-noise for the unfiltered maps of two halves, or of both, from how well their plain quotients agree.
+
+    It is twice that of a half map: each half has half of the prior, so that the sum of the halves is weighted as the map of all images is.
+    """
+    plain = correlation(solve(totals[0], None), solve(totals[1], None))
+    return 2 * _trusted_ssnr(plain, totals[0].radius, tau2_fudge)
 
 
-def _trusted_ssnr(curves: FscCurves, radius: int, settings: Settings) -> Tensor:
+def _trusted_ssnr(curves: FscCurves, radius: int, tau2_fudge: float) -> Tensor:
     trusted = np.where(np.arange(len(curves.corrected)) <= radius, curves.corrected, 0)
-    return ssnr_from_fsc(torch.from_numpy(trusted), settings.tau2_fudge)
+    return ssnr_from_fsc(torch.from_numpy(trusted), tau2_fudge)
 
 
 def _total(sums: Sequence[Sums]) -> Sums:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tomobayes.fourier.grids import good_box
 from tomobayes.fourier.slices import Accumulator, extract_slices
+from tomobayes.fourier.toeplitz import convolved, response
 from tomobayes.fourier.volume import PADDING, FourierVolume, Sums, box_radii, normal_equations, radii, shell_mean
 from tomobayes.geometry.pointgroups import lattice_rotations, representatives
 from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.least_squares import from_spectrum, least_squares, spectrum_of
+from tomobayes.maps.resampling import fourier_resample
 
-__all__ = ["backproject", "relative_pose", "solve", "ssnr_from_fsc", "symmetrised"]
+__all__ = ["backproject", "difference", "relative_pose", "solve", "ssnr_from_fsc", "symmetrised"]
 
 
 def relative_pose(statistics: Statistics, rotation: Tensor, centre_angstrom: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,29 +53,81 @@ def backproject(
 
 
 def solve(sums: Sums, ssnr: Tensor | None, filtered: bool = True) -> Tensor:
-    """V = Σb / (Σw + 1/τ²) (eq 11), real (n, n, n).
+    """The map that images and prior ask for (eq 11), real (n, n, n).
+
+    With a prior, the least-squares map inside the box: the box ties neighbouring frequencies together, so that where the CTF or the
+    tilts leave a gap its neighbours speak. Without one, the quotient Σb / Σw, frequency by frequency, of which no unseen direction
+    can make much.
 
     Parameters
     ----------
     ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw; None for no prior
     filtered : keep the attenuation w/(w + 1/τ²) that the prior puts on a whole shell; False undoes its mean, so that amplitudes
         are those of the images and only directions which few images saw are held back
-
-    Voxels with less than a thousandth of their shell's mean weight are kept from exploding by that floor, as RELION does.
     """
+    seen = _seen(sums)
+    if ssnr is None:
+        return _on_box(from_spectrum(seen.data / seen.weight.clamp_min(1e-30)), sums.box)
+    prior, inverse = seen.with_prior(ssnr)
+    solved = least_squares(seen.data, prior, inverse, response(seen.sums))
+    if not filtered:
+        share = shell_mean(seen.weight * inverse, seen.shell)[seen.shell]
+        solved = from_spectrum(torch.where(seen.known, spectrum_of(solved) / share.clamp_min(1e-30), 0))
+    return _on_box(solved, sums.box)
+
+
+def difference(sums: Sums, common: Tensor, ssnr: Tensor) -> Tensor:
+    """How the map of some particles differs from another, δ of (W + 1/τ²)·δ = Σb - W·μ, real (n, n, n).
+
+    Parameters
+    ----------
+    common : (n, n, n) μ, not filtered; ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw
+    """
+    seen = _seen(sums)
+    passed, (prior, inverse) = response(seen.sums), seen.with_prior(ssnr)
+    explained = spectrum_of(convolved(_on_box(common, seen.sums.box), passed))
+    return _on_box(least_squares(torch.where(seen.known, seen.data - explained, 0), prior, inverse, passed), sums.box)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What images saw of a map, on the coarsest grid of its box that holds their radius, (n, n, n//2+1) each.
+
+    Parameters
+    ----------
+    data : Σb; weight : Σw, at least a thousandth of its shell's mean, so that voxels of less cannot explode, as RELION does
+    shell : index of each voxel, radius + 1 outside; mean : of Σw in the shell; known : voxels in shells that were seen
+    """
+
+    sums: Sums
+    data: Tensor
+    weight: Tensor
+    shell: Tensor
+    mean: Tensor
+    known: Tensor
+
+    def with_prior(self, ssnr: Tensor) -> tuple[Tensor, Tensor]:
+        """1/τ², and 1/(Σw + 1/τ²) where anything is known."""
+        prior = self.mean / torch.nn.functional.pad(ssnr[: self.sums.radius + 1].to(self.mean), (0, 1), value=1)[self.shell]
+        return prior, torch.where(self.known, 1 / (self.weight + prior).clamp_min(1e-30), 0)
+
+
+def _seen(sums: Sums) -> _Seen:
+    sums = replace(sums, box=min(sums.box, good_box(2 * (sums.radius + 1))))
     data, weight = normal_equations(sums)
     radius = box_radii(sums.box)
     inside = radius <= sums.radius
     shell = torch.where(inside, radius.round().long().clamp_max(sums.radius), sums.radius + 1)
     mean = shell_mean(torch.where(inside, weight, 0), shell)[shell]
-    denominator = torch.maximum(weight, 1e-3 * mean)
-    if ssnr is not None:
-        denominator = denominator + mean / torch.nn.functional.pad(ssnr[: sums.radius + 1].to(mean), (0, 1), value=1)[shell]
-    if not filtered:
-        denominator = denominator * shell_mean(weight / denominator.clamp_min(1e-30), shell)[shell]
-    spectrum = torch.where(inside & (denominator > 0), data * sums.box / denominator.clamp_min(1e-30), 0)
-    solved: Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(sums.box,) * 3))
-    return solved
+    known = inside & (mean > 0)
+    return _Seen(sums, torch.where(known, data * sums.box, 0), torch.maximum(weight, 1e-3 * mean), shell, mean, known)
+
+
+def _on_box(volume: Tensor, box: int) -> Tensor:
+    """A map on another grid of the same field of view, with the transform of its projections unchanged."""
+    if len(volume) == box:
+        return volume
+    return torch.from_numpy(fourier_resample(volume.numpy(), box)) * (len(volume) / box) ** 2
 
 
 def ssnr_from_fsc(fsc: Tensor, tau2_fudge: float = 1.0) -> Tensor:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tomobayes.compute.threads import use_threads
 from tomobayes.formats.mrc import write_map
 from tomobayes.fourier.volume import Sums
 from tomobayes.imaging.gathering import portions
+from tomobayes.inference.halves import shared_prior
 from tomobayes.inference.maximisation import solve
 from tomobayes.inference.reconstruction import reconstruct_halves, signal_free_noise
 from tomobayes.jobs.describe import data_section
@@ -32,6 +35,8 @@ from tomobayes.report import Fact, Report, Section, directions_of, slices_of
 __all__ = ["run"]
 
 MASK_EDGE_PX = 5
+LEAST_SSNR = 1.0
+"""Of a half map, where the halves agree less: directions that many images saw are then not preferred any more, and noise stays even."""
 
 
 def run(parameters: Reconstruct, context: Context) -> Path:
@@ -48,11 +53,13 @@ def run(parameters: Reconstruct, context: Context) -> Path:
     for sentence in sentences:
         context.log.say(sentence)
     with execution(parameters, experiment, plan, folder, context.log) as running:
-        maps = _solved(_sums(experiment, plan, group, running, context))
-    _write(folder, context, experiment, maps)
-    curves = _correlation(maps[0], maps[1], parameters.particle_diameter, len(group), experiment)
+        sums = _sums(experiment, plan, group, running, context)
+    correlation = _correlation(parameters.particle_diameter, len(group), experiment)
+    maps = _solved(sums, correlation)
+    _write(folder, context, experiment, tuple(one.numpy() for one in maps))
+    curves = correlation(maps[0], maps[1])
     context.log.say(f"Resolution (FSC 0.143): {angstrom(curves.resolution_angstrom())}")
-    context.show(_report(experiment, maps[2], curves, dealt))
+    context.show(_report(experiment, maps[2].numpy(), curves, dealt))
     return folder
 
 
@@ -78,9 +85,10 @@ def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], 
     return sums[1, 0], sums[2, 0]
 
 
-def _solved(sums: tuple[Sums, Sums]) -> tuple[NDArray[np.float32], ...]:
-    """Maps of the halves and of everything."""
-    return tuple(solve(one, None).numpy() for one in (*sums, sums[0] + sums[1]))
+def _solved(sums: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves]) -> tuple[Tensor, ...]:
+    """Maps of the halves and of everything, unfiltered."""
+    ssnr = shared_prior(sums, correlation).clamp_min(2 * LEAST_SSNR)
+    return tuple(solve(one, ssnr, filtered=False) for one in (*sums, sums[0] + sums[1]))
 
 
 def _write(folder: Path, context: Context, experiment: Experiment, maps: tuple[NDArray[np.float32], ...]) -> None:
@@ -92,14 +100,12 @@ def _write(folder: Path, context: Context, experiment: Experiment, maps: tuple[N
     context.output(*files, folder / "particles.star", written)
 
 
-def _correlation(
-    half1: NDArray[np.float32], half2: NDArray[np.float32], diameter: float | None, order: int, experiment: Experiment
-) -> FscCurves:
+def _correlation(diameter: float | None, order: int, experiment: Experiment) -> Callable[[Tensor, Tensor], FscCurves]:
     """FSC inside a sphere of the particle's diameter, or the largest that fits."""
-    box, pixel = len(half1), experiment.pixel_size_angstrom
+    box, pixel = experiment.source.box, experiment.pixel_size_angstrom
     largest = box - 2.0 * MASK_EDGE_PX
     mask = sphere_mask(box, min(diameter / pixel, largest) if diameter else largest, MASK_EDGE_PX)
-    return masked_fsc(half1, half2, pixel, mask, symmetry_order=order)
+    return lambda one, two: masked_fsc(one.numpy(), two.numpy(), pixel, mask, symmetry_order=order)
 
 
 def _report(experiment: Experiment, merged: NDArray[np.float32], curves: FscCurves, dealt: bool) -> Report:

@@ -1,6 +1,6 @@
 """Maps of all classes from what the images add to them: one map for what all have in common, and how each differs from it.
 
-    V_k = μ + m·δ_k,    δ_k = (Σ p_k·b - Σ p_k·w·μ) / (Σ p_k·w + 1/τ_k²)
+    V_k = μ + m·δ_k,    (Σ p_k·w + 1/τ_k²)·δ_k = Σ p_k·b - Σ p_k·w·μ
 
 μ is known from all images and δ_k only as well as the half-sets agree about it (τ_k² from the FSC of the difference in both halves), so
 a class that differs nowhere becomes the common map, and noise tells no classes apart. m is the focus: the whole particle or a part of it.
@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tomobayes.fourier.volume import Sums, box_radii, normal_equations, shell_mean
+from tomobayes.fourier.volume import Sums
 from tomobayes.inference.classification.expectation import ClassSums
 from tomobayes.inference.classification.state import ClassMaps, ClassSettings
 from tomobayes.inference.halves import regularised
-from tomobayes.inference.maximisation import solve, ssnr_from_fsc
+from tomobayes.inference.maximisation import difference, solve, ssnr_from_fsc
 from tomobayes.maps.spectra import shell_sum, transform
 
-__all__ = ["class_maps", "difference", "difference_fsc"]
+__all__ = ["class_maps", "difference_fsc"]
 
 Float = NDArray[np.float64]
 
@@ -96,23 +96,3 @@ def _references(sums: Sequence[Sums], ssnr: Tensor, tell: Sequence[Tensor], sett
         return common, common
     sharp = solve(together, ssnr, filtered=False)
     return (*(common + focus * difference(one, sharp, known) for one, known in zip(sums, tell, strict=True)), common)
-
-
-def difference(sums: Sums, common: Tensor, ssnr: Tensor) -> Tensor:
-    """How the map of some particles differs from another, (Σb - Σw·μ) / (Σw + 1/τ²), real (n, n, n).
-
-    Parameters
-    ----------
-    common : (n, n, n) μ, not filtered; ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw
-    """
-    data, weight = normal_equations(sums)
-    radius = box_radii(sums.box)
-    inside = radius <= sums.radius
-    shell = torch.where(inside, radius.round().long().clamp_max(sums.radius), sums.radius + 1)
-    mean = shell_mean(torch.where(inside, weight, 0), shell)[shell]
-    prior = mean / torch.nn.functional.pad(ssnr[: sums.radius + 1].to(mean), (0, 1), value=1)[shell]
-    left = data * sums.box - weight * torch.fft.rfftn(torch.fft.ifftshift(common))
-    denominator = torch.maximum(weight, 1e-3 * mean) + prior
-    spectrum = torch.where(inside & (mean > 0), left / denominator.clamp_min(1e-30), 0)
-    found: Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(sums.box,) * 3))
-    return found

@@ -1,0 +1,55 @@
+"""The map inside a box of which the images and a Gaussian prior make most, by conjugate gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tomobayes.fourier.toeplitz import Response, convolved
+
+__all__ = ["from_spectrum", "least_squares", "spectrum_of"]
+
+STEPS = 4
+"""From the quotient on; a fifth changes a map by less than a percent, and its FSC by less than 0.003."""
+
+
+def least_squares(data: Tensor, prior: Tensor, inverse: Tensor, passed: Response) -> Tensor:
+    """V (n, n, n) of (W + 1/τ²)·V = Σb, W what the images pass on of a map inside its box.
+
+    Parameters
+    ----------
+    data : (n, n, n//2+1) Σb, on the grid of an rfftn; prior : the same shape, 1/τ²
+    inverse : the same shape, about 1/(W + 1/τ²), which starts the search and preconditions it; zero where nothing is known
+    passed : W
+    """
+    known = inverse > 0
+
+    def product(volume: Tensor) -> Tensor:
+        return from_spectrum(torch.where(known, spectrum_of(convolved(volume, passed)) + prior * spectrum_of(volume), 0))
+
+    solved = from_spectrum(data * inverse)
+    left = from_spectrum(torch.where(known, data, 0)) - product(solved)
+    direction = step = from_spectrum(spectrum_of(left) * inverse)
+    size = torch.vdot(left.flatten(), step.flatten())
+    for _ in range(STEPS):
+        if size <= 0:  # solved
+            break
+        pushed = product(direction)
+        share = size / torch.vdot(direction.flatten(), pushed.flatten())
+        solved, left = solved + share * direction, left - share * pushed
+        step = from_spectrum(spectrum_of(left) * inverse)
+        before, size = size, torch.vdot(left.flatten(), step.flatten())
+        direction = step + size / before * direction
+    return solved
+
+
+def spectrum_of(volume: Tensor) -> Tensor:
+    """(n, n, n) -> (n, n, n//2+1), phases relative to the centre n//2."""
+    transformed: Tensor = torch.fft.rfftn(torch.fft.ifftshift(volume))
+    return transformed
+
+
+def from_spectrum(spectrum: Tensor) -> Tensor:
+    """Undoes :func:`spectrum_of`, for an even n."""
+    volume: Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(len(spectrum),) * 3))
+    return volume
