@@ -67,18 +67,18 @@ const draw = () => {
   if (canvas.width !== Math.round(width * dense)) [canvas.width, canvas.height] = [Math.round(width * dense), Math.round(height * dense)];
   pen.setTransform(dense, 0, 0, dense, 0, 0);
   pen.clearRect(0, 0, width, height);
-  const [x, y, z] = found.size;
-  const scale = zoom * Math.min(width / x, height / y) * 0.92;
+  const corners = cornersOf(found.size).map(turned);
+  const reaches = [0, 1, 2].map((axis) => Math.max(...corners.map((corner) => corner[axis])));
+  const scale = zoom * 0.46 * Math.min(width / reaches[0], height / reaches[1]);
   const onto = (p) => [width / 2 + scale * p[0], height / 2 - scale * p[1]];
-  frame([x, y, z], onto);
+  frame(corners.map(onto));
   const radius = Math.max(1.5, 0.25 * scale * Number(form.diameter.value));
   const reach = 0.75 * Number(form.diameter.value);
   const withAxes = document.getElementById("axes").checked;
-  const depth = Math.hypot(x, y, z) / 2;
   drawn = found.place.map((place, at) => ({ at, place: turned(place) })).sort((one, two) => one.place[2] - two.place[2]);
   for (const one of drawn) {
     [one.x, one.y] = onto(one.place);
-    pen.globalAlpha = 0.55 + 0.45 * Math.max(0, Math.min(1, 0.5 + one.place[2] / depth / 2));
+    pen.globalAlpha = 0.55 + 0.45 * Math.max(0, Math.min(1, 0.5 + one.place[2] / reaches[2] / 2));
     const axis = turned(found.axis[one.at]);
     const line = () => {
       const [tipX, tipY] = onto(one.place.map((value, i) => value + reach * axis[i]));
@@ -100,16 +100,17 @@ const draw = () => {
   canvas.dataset.drawn = drawn.length;
 };
 
-const frame = (size, onto) => {
-  const corner = (i) => onto(turned([0, 1, 2].map((axis) => (i >> axis & 1 ? 0.5 : -0.5) * size[axis])));
+// Corner i of the tomogram is at its far end along axis 0, 1 or 2 where bit 1, 2 or 4 of i is set.
+const cornersOf = (size) => [...Array(8).keys()].map((i) => size.map((edge, axis) => (i >> axis & 1 ? 0.5 : -0.5) * edge));
+const frame = (corners) => {
   pen.strokeStyle = "#56606a";
   pen.lineWidth = 1;
   pen.beginPath();
   for (let i = 0; i < 8; i++) {
-    for (const axis of [1, 2, 4]) {
-      if (i & axis) continue;
-      pen.moveTo(...corner(i));
-      pen.lineTo(...corner(i | axis));
+    for (const bit of [1, 2, 4]) {
+      if (i & bit) continue;
+      pen.moveTo(...corners[i]);
+      pen.lineTo(...corners[i | bit]);
     }
   }
   pen.stroke();
