@@ -22,6 +22,7 @@ ADDRESSES = [
     "/volume/MaskCreate/job001/mask.mrc",
     "/columns/MaskCreate/job001",
     "/classes/MaskCreate/job001",
+    "/chimerax/MaskCreate/job001",
     "/static/gui.js",
     "/nowhere",
 ]

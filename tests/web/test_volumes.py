@@ -98,3 +98,14 @@ def test_what_is_no_map_of_the_project_is_refused(client: TestClient, refined: P
     (refined / "outside.mrc").symlink_to(outside)
     answer = client.get(address)
     assert answer.status_code in codes and "x-volume" not in answer.headers
+
+
+def test_maps_go_to_chimerax(client: TestClient, refined: Path):
+    answer = client.get("/chimerax/MaskCreate/job001")
+    opened = re.findall(r'open "([^"]+)" id', answer.text)
+    assert [Path(path).name for path in opened] == ["run_class001.mrc", "run_half1_class001_unfil.mrc", "locres.mrc"]
+    level = re.search(r"volume #1 step 1 level (\S+)", answer.text)
+    assert level is not None and float(level[1]) == pytest.approx(packed(refined / "run_class001.mrc", smooth=True).level, rel=1e-5)
+    assert 'filename="MaskCreate_job001.cxc"' in answer.headers["content-disposition"]
+    assert client.get("/chimerax/MaskCreate/job002").status_code == 404  # it has a mask, but no density
+    assert client.get("/chimerax/%2e%2e/%2e%2e/etc").status_code == 404

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from tomobayes.model import BadInput
 from tomobayes.web import (
+    chimerax_page,
     data_page,
     files,
     form_page,
@@ -31,7 +32,20 @@ from tomobayes.web.desk import Desk, page
 
 __all__ = ["application"]
 
-PAGES = (project_page, graph_page, data_page, form_page, job_page, volume_page, pick_page, series_page, montage_page, tomogram_page, files)
+PAGES = (
+    project_page,
+    graph_page,
+    data_page,
+    form_page,
+    job_page,
+    volume_page,
+    pick_page,
+    series_page,
+    montage_page,
+    tomogram_page,
+    chimerax_page,
+    files,
+)
 
 
 def application(project: Path, access: Access) -> Starlette:

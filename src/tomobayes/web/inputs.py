@@ -13,7 +13,7 @@ __all__ = ["FOLLOWERS", "Offer", "after", "offers", "upstream"]
 
 FOLLOWERS = {
     "simulate": ("reconstruct", "refine"),
-    "import": ("reconstruct", "initial-model", "refine"),
+    "import": ("check", "reconstruct", "initial-model", "refine"),
     "initial-model": ("refine", "mask"),
     "reconstruct": ("refine", "postprocess", "map-back"),
     "refine": ("mask", "postprocess", "classify", "refine-ctf", "align", "select", "map-back", "export"),

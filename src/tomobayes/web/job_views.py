@@ -103,7 +103,8 @@ def files(job: Job, request: Request) -> Mapping[str, Any]:
     found = [(entry.name, entry.stat()) for entry in os.scandir(job.folder) if entry.is_file() and not entry.name.startswith(".")]
     rows = [(name, kinds.get(name, ""), info.st_size, info.st_mtime) for name, info in found]
     rows.sort(key=lambda row: (not row[1], row[0]))
-    return {"rows": rows[:MOST_FILES], "more": max(0, len(rows) - MOST_FILES)}
+    more = max(0, len(rows) - MOST_FILES)
+    return {"rows": rows[:MOST_FILES], "more": more, "has_maps": has_maps(job), "has_particles": has_particles(job)}
 
 
 TABS = (
@@ -111,7 +112,7 @@ TABS = (
     Tab("iterations", "Iterations", "iterations.html", iterations, lambda job: bool(iterations_of(job.folder)), (".",)),
     Tab("map", "3D map", "volume.html", map_view, has_maps, script="viewer.js"),
     Tab("pick", "Select", "pick.html", pick_view, has_particles, script="pick.js"),
-    Tab("data", "Data", "sections.html", data_view, has_particles),
+    Tab("data", "Distributions", "sections.html", data_view, has_particles),
     Tab("log", "Log", "log.html", log, marks=LOG_NAMES),
     Tab("settings", "Settings", "settings.html", settings),
     Tab("files", "Files", "files.html", files, marks=(".",)),
