@@ -15,7 +15,8 @@ def test_maps_are_opened_at_their_levels(tmp_path: Path):
 
 
 def test_the_first_map_is_coloured_by_resolution(tmp_path: Path):
-    lines = list(map_script([OpenedMap(tmp_path / "a.mrc", 1)], Colouring(tmp_path / "locres.mrc", 3.25, 8.0, ("#000001", "#000002", "#000003", "#000004"))))
+    by = Colouring(tmp_path / "locres.mrc", 3.25, 8.0, ("#000001", "#000002", "#000003", "#000004"))
+    lines = list(map_script([OpenedMap(tmp_path / "a.mrc", 1)], by))
     assert lines[2] == f'open "{tmp_path / "locres.mrc"}" id 2'
-    assert lines[4].== "color sample #1 map #2 palette #000001:#000002:#000003:#000004 range 3.25,8"
+    assert lines[4] == "color sample #1 map #2 palette #000001:#000002:#000003:#000004 range 3.25,8"
     assert lines[5] == "key #000001:3.2 #000002:4.8 #000003: #000004:8.0"
