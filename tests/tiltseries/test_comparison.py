@@ -14,9 +14,11 @@ from tomobayes.inference.state import Settings
 from tomobayes.maps.masks import sphere_mask
 from tomobayes.model import Dataset
 from tomobayes.tiltseries.boxes import Cutter, portioned
-from tomobayes.tiltseries.comparison import calibrate, compare, cut_for
+from tomobayes.tiltseries.comparison import beside, calibrate, compare, cut_for
+from tomobayes.tiltseries.own_noise import own_agreement, own_noise
 from tomobayes.tiltseries.rebuilding import rebuilt
 from tomobayes.tiltseries.references import from_half_maps
+from tomobayes.tiltseries.tables import look_up, tables
 
 DIAMETER = 130.0
 
@@ -109,6 +111,32 @@ def test_rebuilt_maps_leave_the_own_fold_out(density):
     assert abs(agreement) < 4, "images of pure noise know nothing of a map without them"
     own = replace(found, fold=(found.fold + 1) % 4)
     assert _agreement(dataset, own) > agreement + 4, "but something of a map made of them"
+
+
+def test_tables_are_freed_of_their_own_noise(density):
+    """Images of pure noise beside a map that was made of most of them: where they are cut, they seem to agree with it."""
+    dataset = _dataset(None, 2.0)
+    settings = Settings(BOX, PIXEL, DIAMETER, np.eye(3)[None], sphere_mask(BOX, DIAMETER / PIXEL))
+    found = rebuilt(Cutter(dataset), np.ones(len(dataset.particles), dtype=bool), settings, 10, None, InProcess())
+    whole = replace(found, volumes=tuple(folds[:1] for folds in found.volumes), fold=np.zeros_like(found.fold))
+    one = _compared(dataset, whole)
+    known = calibrate([one])
+    own, _ = own_noise([(one, beside(dataset, one, whole.swapped))], known)
+    precision, middle = known.precision(one.shell), torch.zeros(*one.slices.shape[:2], 2, dtype=torch.float64)
+    noise = float((one.predicted.abs().square() * precision).sum().sqrt())
+    freed, biased = (
+        float(look_up(tables(one, torch.ones_like(precision), precision, 4.0, 12.0, middle, what), middle)[0].sum()) / noise
+        for what in (own_agreement(one, torch.from_numpy(own)), None)
+    )
+    assert abs(freed) < 4 < biased - 4
+
+
+def test_every_so_manieth_particle_is_compared_as_among_all(density, references):
+    one = _compared(_dataset(density, 1.0), references)
+    few = one.every(3)
+    assert np.array_equal(few.particles, one.particles[::3])
+    torch.testing.assert_close(few.predicted, one.predicted[::3])
+    torch.testing.assert_close(few.factor, one.factor[::3])
 
 
 def _agreement(dataset, references) -> float:

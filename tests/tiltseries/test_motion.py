@@ -9,6 +9,7 @@ from alignment_scene import full_placement, true_dataset
 
 from tomobayes.tiltseries.alignment import Choice, Fitter, weak_prior
 from tomobayes.tiltseries.information import Prior
+from tomobayes.tiltseries.keeping import chosen_by_held_out
 from tomobayes.tiltseries.motion import EXACT, MOST_MODES, chronological_rank, left_out_share, motion_basis
 from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, learned_scales, modes_of
 from tomobayes.tiltseries.placement import Placement, displacement, placement_of
@@ -111,3 +112,27 @@ def test_the_fit_s_gradient_is_exact():
     _, gradient = fitter._cost(at, weight)
     change = fitter._cost(at + 1e-4 * step, weight)[0] - fitter._cost(at - 1e-4 * step, weight)[0]
     assert change / 2e-4 == pytest.approx(float(gradient @ step), rel=1e-5)
+
+
+def test_tilts_that_are_left_out_tell_nothing_of_positions_and_motion():
+    """Whatever their tables say, everything else is found as if they were not there."""
+    _, placement, prior = full_placement()
+    shape = (placement.particles, placement.tilts, 2)
+    peak = 3 * torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+    chosen = torch.arange(placement.tilts) % 3 > 0
+    information = torch.eye(2, dtype=torch.float64).expand(*shape, 2)
+    tables = [_parabolas(torch.where(chosen[:, None], peak, far), information) for far in (0.0, 100.0)]
+    one, other = (Fitter(placement, table, prior, Choice(chosen)).fit() for table in tables)
+    assert torch.equal(one.parameters, other.parameters)
+    every = [Fitter(placement, table, prior, Choice(torch.ones_like(chosen))).fit() for table in tables]
+    assert not torch.allclose(every[0].parameters, every[1].parameters)
+
+
+def test_what_is_fitted_is_told_by_its_judges_alone():
+    """Tables that all agree on a shift: it is kept where some particle judges that had no part in the priors' widths, else not."""
+    _, placement, prior = full_placement()
+    shape = (placement.particles, placement.tilts, 2)
+    table = _parabolas(torch.full(shape, 5.0, dtype=torch.float64), torch.eye(2, dtype=torch.float64).expand(*shape, 2))
+    wanted = Choice(torch.ones(placement.tilts, dtype=torch.bool))
+    for judges, kept in ((torch.arange(placement.particles) % 2 == 0, True), (torch.zeros(placement.particles, dtype=torch.bool), False)):
+        assert bool(chosen_by_held_out(placement, table, prior, wanted, judges).choice.tilts.any()) is kept

@@ -25,10 +25,10 @@ def made():
     rows = np.arange(4)
     one = compare(Cutter(dataset), rows, references, cut_for(dataset, rows, references, DIAMETER, None))
     known = calibrate([one])
-    prediction = one.predicted * known.amplitude[one.shell].float()
-    precision = known.precision(one.shell)
+    scale, precision = known.amplitude[one.shell].float().expand(one.slices.shape[1:]), known.precision(one.shell)
+    prediction = one.predicted * scale
     origin = torch.full((*prediction.shape[:2], 2), 2.0, dtype=torch.float64)
-    table = tables(one, prediction, precision, table_step(references.finest_frequency), REACH, origin)
+    table = tables(one, scale, precision, table_step(references.finest_frequency), REACH, origin)
     return one, prediction, precision, table
 
 

@@ -15,11 +15,12 @@ from tomobayes.model import Dataset
 from tomobayes.model.deformation import Deformation
 from tomobayes.tiltseries.alignment import Choice, Fit, Fitter, weak_prior
 from tomobayes.tiltseries.boxes import Cut, Cutter, portions_of
-from tomobayes.tiltseries.comparison import SAMPLE, Comparison, calibrate, compare, cut_for
+from tomobayes.tiltseries.comparison import SAMPLE, Comparison, beside, calibrate, compare, cut_for
 from tomobayes.tiltseries.information import Prior, Uncertainty
 from tomobayes.tiltseries.keeping import Kept, chosen_by_held_out
 from tomobayes.tiltseries.motion import chronological_rank, left_out_share
 from tomobayes.tiltseries.motion_scales import USUAL_ANGLE, USUAL_POSITION, MotionPlan, Scales, dose_per_tilt, learned_scales, modes_of
+from tomobayes.tiltseries.own_noise import own_agreement, own_noise
 from tomobayes.tiltseries.placement import DeformationPlan, Placement, placement_of
 from tomobayes.tiltseries.references import References
 from tomobayes.tiltseries.signal import Signal, measured_signal, signal_of
@@ -29,7 +30,10 @@ __all__ = ["AlignSettings", "AlignedSeries", "Group", "align_series", "compared_
 
 
 SCALES_FROM = 40
-"""Particles of a tilt series from which the widths of priors are learned: of motion each tells as often as there are tilts."""
+"""Particles of a tilt series, at most half of them, from which the widths of priors are learned: of motion each tells as often as there
+are tilts."""
+OWN_NOISE_FROM = 4
+"""Of the particles that tell of the signal, every so manieth tells how much of their own noise is in the reference."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ class Group:
     Parameters
     ----------
     members : (p,) which of the tilt series' particles they are; origin : (p, F, 2) Å from where the fit counts to where they are cut
+    own : (S,) how much of a particle's own noise its reference holds; None for none
     """
 
     cutter: Cutter
@@ -115,6 +120,7 @@ class Group:
     cut: Cut
     origin: Tensor
     signal: Signal | None = None
+    own: Tensor | None = None
     kept: Comparison | None = None
 
     def portions(self) -> Iterator[tuple[NDArray[np.int64], Comparison]]:
@@ -133,10 +139,20 @@ class Group:
         """The signal of some of the particles, where a fit has put them (P, F, 2); without one, where they are cut."""
         some = _spread_out(len(self.rows), SAMPLE)
         if self.signal is None:
-            self.signal = signal_of(calibrate(one for _, one in self._compared(some)))
+            calibration = calibrate(one for _, one in self._compared(some))
+            if self.references.holds_own_noise:
+                own, calibration = own_noise(self._beside_both(some), calibration)
+                self.own = torch.from_numpy(own)
+            self.signal = signal_of(calibration)
         if displacement is not None:
             compared = ((one, displacement[self.members[part]] - self.origin[part]) for part, one in self._compared(some))
-            self.signal = measured_signal(compared, self.signal.sigma2)
+            self.signal = measured_signal(compared, self.signal.sigma2, self.own)
+
+    def _beside_both(self, some: NDArray[np.int64]) -> Iterator[tuple[Comparison, Comparison]]:
+        """Some of the particles beside the map of their own half-set, and beside that of the other one."""
+        for _, one in self._compared(some):
+            few = one.every(OWN_NOISE_FROM)
+            yield few, beside(self.cutter.dataset, few, self.references.swapped)
 
     @property
     def found_signal(self) -> Signal:
@@ -150,8 +166,9 @@ class Group:
         step = table_step(self.references.finest_frequency)
         found = []
         for part, one in self.portions():
-            prediction = one.predicted * self.found_signal.scale(one.shell)
-            found.append(tables(one, prediction, self.found_signal.precision(one.shell), step, reach_angstrom, self.origin[part]))
+            scale, precision = self.found_signal.scale(one.shell), self.found_signal.precision(one.shell)
+            by_chance = None if self.own is None else own_agreement(one, self.own)
+            found.append(tables(one, scale, precision, step, reach_angstrom, self.origin[part], by_chance))
         return joined_tables(found)
 
 
@@ -180,7 +197,7 @@ def align_series(
         group.learn(None if before is None else before.displacement)
     table = tables_of(groups, settings.reach_angstrom)
 
-    prior = _prior_of(given, rows, settings)
+    prior, few = _prior_of(given, rows, settings), _spread_out(len(rows), min(SCALES_FROM, -(-len(rows) // 2)))
     if before is None:
         start = Scales(None if settings.motion is None else settings.motion.usual, USUAL_ANGLE, USUAL_POSITION)
         placement, narrow = prior(start)
@@ -189,13 +206,15 @@ def align_series(
             for group in groups:
                 group.learn(around)
             table = tables_of(groups, settings.reach_angstrom)
-        few = _spread_out(len(rows), SCALES_FROM)
         sample, prior_of_few = some_of(table, few), _prior_of(given, rows[few], settings)
         scales = learned_scales(start, settings.unknown_scales, prior_of_few, sample, wanted, around[few])
     else:
         scales = before.scales
     placement, narrow = prior(scales)
-    kept = chosen_by_held_out(placement, table, narrow, wanted) if final else None
+    judges = torch.ones(len(rows), dtype=torch.bool)
+    if any(settings.unknown_scales):
+        judges[few] = False
+    kept = chosen_by_held_out(placement, table, narrow, wanted, judges) if final else None
     fitter = Fitter(placement, table, narrow, wanted if kept is None else kept.choice)
     fit = fitter.fit()
     return AlignedSeries(

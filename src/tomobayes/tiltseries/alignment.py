@@ -18,7 +18,7 @@ from tomobayes.tiltseries.chain import factorised
 from tomobayes.tiltseries.descent import Descent, minimised
 from tomobayes.tiltseries.information import Prior, Uncertainty, information_chain, uncertainty
 from tomobayes.tiltseries.placement import RIGID, Placement, displacement, pulled_back
-from tomobayes.tiltseries.tables import Tables, common_peak, look_up
+from tomobayes.tiltseries.tables import Tables, common_peak, look_up, silenced
 
 __all__ = ["Choice", "Fit", "Fitter", "Group", "free_parameters", "weak_prior"]
 
@@ -37,7 +37,8 @@ Group = Literal["angles", "positions", "motion", "deformation"]
 
 @dataclass(frozen=True)
 class Choice:
-    """Which unknowns a fit may change; ``tilts`` (F,) bool says whose angles, shifts and own deformation."""
+    """Which unknowns a fit may change; ``tilts`` (F,) bool says whose angles, shifts and own deformation. The images of other tilts,
+    which may be anywhere, say nothing of positions and motion either."""
 
     tilts: Tensor
     angles: bool = True
@@ -116,11 +117,11 @@ class Fitter:
     """
 
     def __init__(self, placement: Placement, tables: Tables, prior: Prior, choice: Choice) -> None:
-        self._placement, self._tables, self._prior = placement, tables, prior
+        self._placement, self._tables, self._prior = placement, silenced(tables, choice.tilts), prior
         self._free = free = free_parameters(placement, choice)
-        self._factor = factorised(information_chain(placement, tables.information, prior, free))
+        self._factor = factorised(information_chain(placement, self._tables.information, prior, free))
 
-    def fit(self, chosen: Tensor | None = None, start: Tensor | None = None, enough: float = ENOUGH_NATS) -> Fit:
+    def fit(self, chosen: Tensor | None = None, start: Tensor | None = None, enough: float = ENOUGH_NATS, elsewhere: bool = True) -> Fit:
         """The most probable parameters.
 
         Parameters
@@ -128,13 +129,15 @@ class Fitter:
         chosen : (P, F) bool, the images to fit to; all without it
         start : (N,) parameters to start from; zero without it
         enough : nats; the fit ends where a step gains less
+        elsewhere : whether to look for tilts on the wrong side of a wave, too; a start from another fit is on the right one
         """
-        weight = torch.ones(self._placement.particles, self._placement.tilts) if chosen is None else chosen.double()
+        shape = (self._placement.particles, self._placement.tilts)
+        weight = torch.ones(shape, dtype=torch.float64) if chosen is None else chosen.double()
         begin = torch.zeros(self._placement.size, dtype=torch.float64) if start is None else start * self._free
         found = self._descended(begin, weight, enough)
-        elsewhere = self._with_peaks(found, weight)
-        if elsewhere is not None:
-            found = min(found, self._descended(elsewhere, weight, enough), key=lambda one: one.cost)
+        away = self._with_peaks(found, weight) if elsewhere else None
+        if away is not None:
+            found = min(found, self._descended(away, weight, enough), key=lambda one: one.cost)
         parameters = self._parameters(found.place)
         moved = displacement(self._placement, parameters)
         return Fit(parameters, moved, look_up(self._tables, moved)[0], found.steps)

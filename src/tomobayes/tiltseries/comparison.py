@@ -6,7 +6,7 @@ Samples are those of the unbinned box up to the references' resolution; what is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tomobayes.fourier.slices import extract_slices
 from tomobayes.imaging.noise import NoiseSums, spectrum
-from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation
+from tomobayes.imaging.views import Views, odd_phase_factor, slice_rotation, transfer_by_particle
 from tomobayes.model import Dataset
 from tomobayes.tiltseries.boxes import Boxes, Cut, Cutter, cut_holding, transfers
 from tomobayes.tiltseries.references import References
@@ -54,8 +54,26 @@ class Comparison:
     @cached_property
     def predicted(self) -> Tensor:
         """CTF·d·a·exp(iρ)·V as the views have it, (P, F, J) complex64."""
-        image = self.slices * self.factor
-        return image * odd_phase_factor(self.views, self.frequency) if self.views.optics.odd_zernike else image
+        of, tilts = transfer_by_particle(self.views, self.frequency), torch.arange(len(self.views.rotation))
+        turn = odd_phase_factor(self.views, self.frequency) if self.views.optics.odd_zernike else None
+        image = torch.empty_like(self.slices)
+        for particle, (one, slices) in enumerate(zip(image, self.slices, strict=True)):  # one at a time stays in the cache
+            torch.mul(slices, of(particle, tilts), out=one)
+            if turn is not None:
+                one *= turn
+        return image
+
+    def every(self, step: int) -> Comparison:
+        """Of every so manieth particle."""
+        views, each = self.views, slice(None, None, step)
+        few = replace(
+            views,
+            centre_px=None if views.centre_px is None else views.centre_px[each],
+            defocus_u_angstrom=views.defocus_u_angstrom[each],
+            defocus_v_angstrom=views.defocus_v_angstrom[each],
+            visible=views.visible[each],
+        )
+        return replace(self, particles=self.particles[each], views=few, image=self.image[each], slices=self.slices[each])
 
 
 @dataclass(frozen=True)
@@ -131,13 +149,14 @@ def calibrate(comparisons: Iterable[Comparison]) -> Calibration:
 
 def _sums(comparison: Comparison) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """ΣRe(X*·prediction), Σ|prediction|², Σ|X|² and how many, each (F, S) float64."""
-    image, prediction = comparison.image, comparison.predicted
     seen = comparison.views.visible.sum(0).double()
     bins = int(comparison.shell.max()) + 1
-
-    def per_shell(values: Tensor) -> Tensor:
-        return torch.zeros(len(values), bins, dtype=torch.float64).index_add_(1, comparison.shell, values.double())
-
-    count = torch.bincount(comparison.shell, minlength=bins) * seen[:, None]
-    agreement = (image.real * prediction.real + image.imag * prediction.imag).sum(0)
-    return per_shell(agreement), per_shell(prediction.abs().square().sum(0)), per_shell(image.abs().square().sum(0)), count
+    products = torch.zeros(3, len(seen), len(comparison.shell), 2)
+    images, predictions = torch.view_as_real(comparison.image), torch.view_as_real(comparison.predicted)
+    for image, prediction in zip(images, predictions, strict=True):  # one particle at a time stays in the cache
+        for total, factor, other in zip(products, (image, prediction, image), (prediction, prediction, image), strict=True):
+            total.addcmul_(factor, other)
+    agreement, power, energy = torch.zeros(3, len(seen), bins, dtype=torch.float64).index_add_(
+        2, comparison.shell, products.sum(-1).double()
+    )
+    return agreement, power, energy, torch.bincount(comparison.shell, minlength=bins) * seen[:, None]

@@ -3,7 +3,8 @@
 Pairs of particle and tilt are dealt to folds in a pattern that leaves every particle most of its tilts and every tilt most of its
 particles. Each fold is compared with a fit to the others. Angles, positions, motion and deformation stay only if the alignment does
 better with them than without; a tilt stays as it was where the alignment gains no more on it than noise would. (The gain of a tilt that
-holds no signal is as often positive as negative.) How strong the signal is and how wide priors are is learned from all images.
+holds no signal is as often positive as negative.) How wide priors are is learned from some particles, and whether what has such priors
+is fitted at all is told by the others; how strong the signal is, is learned from all.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def _held_out(placement: Placement, tables: Tables, prior: Prior, choice: Choice
     fold = (particle + tilt) % FOLDS
     moved = torch.zeros(placement.particles, placement.tilts, 2, dtype=torch.float64)
     before = look_up(tables, moved)[0]
-    fits = [fitter.fit(fold != number, None if like is None else like.parameters[number], NEAR_NATS) for number in range(FOLDS)]
+    starts = [None] * FOLDS if like is None else like.parameters
+    fits = [fitter.fit(fold != number, start, NEAR_NATS, elsewhere=like is None) for number, start in enumerate(starts)]
     for number, fit in enumerate(fits):
         moved = torch.where((fold == number)[..., None], fit.displacement, moved)
     gain = look_up(tables, moved)[0] - before
@@ -84,15 +86,21 @@ def _noise_variance(tables: Tables, moved: Tensor) -> Tensor:
     return torch.einsum("pfi,pfij,pfj->pf", moved, tables.information, moved)
 
 
-def chosen_by_held_out(placement: Placement, tables: Tables, prior: Prior, wanted: Choice) -> Kept:
-    """Leave out of what is wanted whatever does not prove itself."""
+def chosen_by_held_out(placement: Placement, tables: Tables, prior: Prior, wanted: Choice, judges: Tensor) -> Kept:
+    """Leave out of what is wanted whatever does not prove itself.
+
+    Parameters
+    ----------
+    judges : (P,) bool, particles of which no image had a part in the widths of the priors: by theirs is told whether unknowns with
+        such priors are fitted, and whether anything is
+    """
     choice, by_unknown = wanted, dict[Group, float]()
     found = _held_out(placement, tables, prior, choice)
     for name in _groups(placement, wanted):
         less = choice.without(name)
         without = _held_out(placement, tables, prior, less, found)
-        by_unknown[name] = float(found.gain.sum() - without.gain.sum())
-        by_chance = _noise_variance(tables, found.displacement - without.displacement).sum().sqrt()
+        by_unknown[name] = float((found.gain - without.gain)[judges].sum())
+        by_chance = _noise_variance(tables, found.displacement - without.displacement)[judges].sum().sqrt()
         if not by_unknown[name] > by_chance:
             choice, found = less, without
     for _ in range(AGAIN):
@@ -101,7 +109,7 @@ def chosen_by_held_out(placement: Placement, tables: Tables, prior: Prior, wante
             break
         choice = replace(choice, tilts=choice.tilts & ~lost)
         found = _held_out(placement, tables, prior, choice, found)
-    if not found.gain.sum() > DEVIATIONS * found.variance.sum().sqrt():
+    if not found.gain[judges].sum() > DEVIATIONS * found.variance[judges].sum().sqrt():
         return Kept(wanted.nothing, torch.zeros(placement.tilts, dtype=torch.float64), by_unknown)
     return Kept(choice, found.gain.sum(0), by_unknown)
 

@@ -20,7 +20,7 @@ from tomobayes.tiltseries.chain import log_marginal
 from tomobayes.tiltseries.information import Prior, information_chain
 from tomobayes.tiltseries.motion import Kernel, motion_basis
 from tomobayes.tiltseries.placement import Placement, pulled_back
-from tomobayes.tiltseries.tables import Tables, look_up
+from tomobayes.tiltseries.tables import Tables, look_up, silenced
 
 __all__ = ["USUAL_ANGLE", "USUAL_POSITION", "MotionPlan", "Scales", "dose_per_tilt", "learned_scales", "modes_of"]
 
@@ -123,6 +123,7 @@ def learned_scales(
     prior : placement and prior of some scales
     around_angstrom : (P, F, 2) displacements found so far, around which the tables are taken for parabolas
     """
+    tables = silenced(tables, choice.tilts)
     slope = look_up(tables, around_angstrom)[1]
     pull = slope + (tables.information @ around_angstrom[..., None])[..., 0]
     known: dict[tuple[int, ...], float] = {}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tomobayes.tiltseries.comparison import Calibration, Comparison
 
-__all__ = ["own_noise"]
+__all__ = ["own_agreement", "own_noise"]
 
 
 def own_noise(pairs: Iterable[tuple[Comparison, Comparison]], calibration: Calibration) -> tuple[NDArray[np.float64], Calibration]:
@@ -36,6 +36,11 @@ def own_noise(pairs: Iterable[tuple[Comparison, Comparison]], calibration: Calib
     signal = found - share * strength
     amplitude = calibration.amplitude * (signal / found.clamp_min(1e-300)).clamp(0, 1)
     return share.numpy(), replace(calibration, amplitude=amplitude)
+
+
+def own_agreement(comparison: Comparison, own: torch.Tensor) -> torch.Tensor:
+    """What its own noise adds on average to X*·prediction of a particle, where the map was made of it: 2h·(CTF·d·a)², (P, F, J)."""
+    return comparison.factor.square() * (2 * own[comparison.shell]).float() * comparison.views.visible[..., None]
 
 
 def _agreement(comparison: Comparison, calibration: Calibration) -> torch.Tensor:

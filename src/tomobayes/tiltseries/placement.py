@@ -11,6 +11,7 @@ coefficients.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -75,6 +76,11 @@ class Placement:
     def tilts(self) -> int:
         """F."""
         return len(self.rotation)
+
+    @cached_property
+    def seen(self) -> Tensor:
+        """(P, F, 2) Å where particles are seen before the fit, from the middle of the images."""
+        return torch.einsum("fij,pfj->pfi", self.rotation[:, :2], self.point_angstrom)
 
     @property
     def local(self) -> int:
@@ -156,9 +162,7 @@ def displacement(placement: Placement, parameters: Tensor) -> Tensor:
     """(P, F, 2) Å by which particles move in the images, exactly; differentiable in the parameters (N,)."""
     tilts, _, _, shared = placement.split(parameters)
     turned = tait_bryan(tilts[:, :3]) @ placement.rotation
-    new = torch.einsum("fij,pfj->pfi", turned[:, :2], moved_points(placement, parameters))
-    old = torch.einsum("fij,pfj->pfi", placement.rotation[:, :2], placement.point_angstrom)
-    moved = new - old + tilts[:, 3:RIGID]
+    moved = torch.einsum("fij,pfj->pfi", turned[:, :2], moved_points(placement, parameters)) - placement.seen + tilts[:, 3:RIGID]
     if placement.per_tilt:
         return moved + torch.einsum("pfid,fd->pfi", placement.shape, tilts[:, RIGID:])
     return moved + placement.shape @ shared
@@ -169,9 +173,10 @@ def pulled_back(placement: Placement, parameters: Tensor, slope: Tensor) -> Tens
     place, gradient = placement, torch.zeros_like(parameters)
     tilts, motion, positions, shared = place.split(gradient)
     angles = place.split(parameters)[0][:, :3]
-    in_space = torch.einsum("fij,pfi->pfj", (tait_bryan(angles) @ place.rotation)[:, :2], slope)
+    turn = tait_bryan(angles)
+    in_space = torch.einsum("fij,pfi->pfj", (turn @ place.rotation)[:, :2], slope)
     moment = torch.einsum("pfi,pfj->fij", slope, moved_points(place, parameters)) @ place.rotation.mT
-    tilts[:, :3] = torch.einsum("afij,fij->fa", _tait_bryan_slopes(angles)[:, :, :2], moment)
+    tilts[:, :3] = _tait_bryan_slopes(angles, turn, torch.nn.functional.pad(moment, (0, 0, 0, 1)))
     tilts[:, 3:RIGID] = slope.sum(0)
     positions.copy_(in_space.sum(1))
     motion.copy_(torch.einsum("pfi,pm->fim", in_space, place.basis))
@@ -200,19 +205,13 @@ def tait_bryan(angles: Tensor) -> Tensor:
     return torch.stack(rows, -2)
 
 
-def _tait_bryan_slopes(angles: Tensor) -> Tensor:
-    """(3, F, 3, 3) derivatives of `tait_bryan` with respect to φ, θ and ψ."""
-    x, y, z = (torch.zeros_like(angles) for _ in range(3))
-    x[:, 0], y[:, 1], z[:, 2] = angles.unbind(-1)
-    turns = [tait_bryan(one) for one in (z, y, x)]
-    slopes = []
-    for axis in (2, 1, 0):
-        # The derivative of a rotation about an axis: a quarter turn more, without the axis itself.
-        quarter = torch.zeros_like(angles)
-        quarter[:, 2 - axis] = torch.pi / 2
-        along = torch.zeros(3, 3, dtype=angles.dtype)
-        along[2 - axis, 2 - axis] = 1
-        parts = list(turns)
-        parts[axis] = turns[axis] @ tait_bryan(quarter) - along
-        slopes.append(parts[0] @ parts[1] @ parts[2])
-    return torch.stack(slopes)
+def _tait_bryan_slopes(angles: Tensor, turn: Tensor, moment: Tensor) -> Tensor:
+    """(F, 3) derivatives of Σ moment·Q with respect to φ, θ and ψ, with Q = `tait_bryan` and moments (F, 3, 3).
+
+    The derivative of a rotation about an axis a is [a]×·Q; those are the image's z, the y that ψ has turned, and the specimen's x.
+    """
+    across, along = moment @ turn.mT, turn.mT @ moment
+    sin, cos = torch.sin(angles[:, 2]), torch.cos(angles[:, 2])
+    x = along[:, 2, 1] - along[:, 1, 2]
+    y = cos * (across[:, 0, 2] - across[:, 2, 0]) - sin * (across[:, 2, 1] - across[:, 1, 2])
+    return torch.stack([x, y, across[:, 1, 0] - across[:, 0, 1]], -1)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tomobayes.tiltseries.comparison import PRIOR_NATS, Calibration, Comparison
+from tomobayes.tiltseries.own_noise import own_agreement
 
 __all__ = ["Signal", "measured_signal", "signal_of"]
 
@@ -50,15 +51,16 @@ def signal_of(calibration: Calibration) -> Signal:
     return Signal(calibration.amplitude, torch.ones(len(calibration.sigma2), dtype=torch.float64), calibration.sigma2)
 
 
-def measured_signal(compared: Iterable[tuple[Comparison, Tensor]], sigma2: Tensor) -> Signal:
+def measured_signal(compared: Iterable[tuple[Comparison, Tensor]], sigma2: Tensor, own: Tensor | None = None) -> Signal:
     """Regression of images on the prediction, (shell x tilt).
 
     Parameters
     ----------
     compared : comparisons, and how far (P, F, 2) Å their particles are from where their boxes were cut
     sigma2 : (F, S)
+    own : (S,) how much of a particle's own noise its reference holds (`own_noise.own_noise`), put there where its boxes were cut
     """
-    agreement, power = (torch.stack(each).sum(0) for each in zip(*(_sums(one, away) for one, away in compared), strict=True))
+    agreement, power = (torch.stack(each).sum(0) for each in zip(*(_sums(one, away, own) for one, away in compared), strict=True))
     known, expected = agreement / sigma2, power / sigma2
     gain = torch.ones(len(known), dtype=torch.float64)
     amplitude = _regression((gain @ known), (gain.square() @ expected))
@@ -81,16 +83,18 @@ def _regression(known: Tensor, expected: Tensor) -> Tensor:
     return ((known + prior * common) / (expected + prior)).clamp_min(0)
 
 
-def _sums(comparison: Comparison, away_angstrom: Tensor) -> tuple[Tensor, Tensor]:
+def _sums(comparison: Comparison, away_angstrom: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
     """ΣRe(X*·prediction) and Σ|prediction|², (F, S) float64 each."""
-    prediction = comparison.predicted
-    phase = -2 * math.pi * away_angstrom.float() @ comparison.frequency.T
-    image, turn = comparison.image, torch.polar(torch.ones_like(phase), phase)
-    product = image.conj() * prediction
-    agreement = product.real * turn.real - product.imag * turn.imag
+    agreement, power = torch.zeros(2, comparison.slices.shape[1], len(comparison.shell))
+    excess = None if own is None else own_agreement(comparison, own)
+    wave = -2 * math.pi * comparison.frequency.T
+    for particle, (image, prediction) in enumerate(zip(comparison.image, comparison.predicted, strict=True)):
+        phase = away_angstrom[particle].float() @ wave
+        product = image.conj() * prediction
+        real = product.real if excess is None else product.real - excess[particle]
+        agreement.addcmul_(real, phase.cos()).addcmul_(product.imag, phase.sin(), value=-1)
+        power += torch.view_as_real(prediction).square().sum(-1)
     bins = int(comparison.shell.max()) + 1
-
-    def per_shell(values: Tensor) -> Tensor:
-        return torch.zeros(len(values), bins, dtype=torch.float64).index_add_(1, comparison.shell, values.double())
-
-    return per_shell(agreement.sum(0)), per_shell(prediction.abs().square().sum(0))
+    sums = torch.zeros(2, len(power), bins, dtype=torch.float64)
+    sums.index_add_(2, comparison.shell, torch.stack([agreement, power]).double())
+    return sums[0], sums[1]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tomobayes.tiltseries.comparison import Comparison
 
-__all__ = ["Tables", "common_peak", "joined_tables", "look_up", "some_of", "table_points", "table_step", "tables"]
+__all__ = ["Tables", "common_peak", "joined_tables", "look_up", "silenced", "some_of", "table_points", "table_step", "tables"]
 
 POINTS_PER_WAVE = 6.0
 """Grid points per period of the finest wave: interpolation is then good to 2e-3 of that wave's amplitude."""
@@ -58,36 +58,47 @@ def _points(step_angstrom: float, reach_angstrom: float) -> int:
 
 
 def tables(
-    comparison: Comparison, prediction: Tensor, precision: Tensor, step_angstrom: float, reach_angstrom: float, origin_angstrom: Tensor
+    comparison: Comparison,
+    scale: Tensor,
+    precision: Tensor,
+    step_angstrom: float,
+    reach_angstrom: float,
+    origin_angstrom: Tensor,
+    by_chance: Tensor | None = None,
 ) -> Tables:
     """Tables of one portion of particles.
 
     Parameters
     ----------
-    prediction : (P, F, J) complex64, what the reference predicts of X at zero displacement, in the images' grey scale
+    scale : (F, J) by what the prediction is to be multiplied, to be one of X in the images' grey scale
     precision : (F, J) 1/σ² of one real component
     step_angstrom : see `table_step`
     origin_angstrom : (P, F, 2) displacement from the places that the fit counts from to those where the images were cut
+    by_chance : (P, F, J) what X*·prediction has of an image's own noise in the reference, and the tables are not to have; real where
+        the reference was made of the very places where the images were cut
     """
-    step = step_angstrom
+    step, pairs = step_angstrom, comparison.slices.shape[:2]
     points = _points(step, reach_angstrom)
     at = step * (torch.arange(points, dtype=torch.float64) - (points - 1) / 2)
     base = float(comparison.frequency[0].norm())
     samples = (comparison.frequency / base).round().long()
     radius = int(samples[:, 0].max())
     along_x, along_y = (_waves(torch.arange(low, radius + 1).double() * base, at) for low in (0, -radius))
-    weighted = prediction * precision
     place = samples[:, 0] * (2 * radius + 1) + samples[:, 1] + radius
-    coefficients = torch.empty(*prediction.shape[:2], points, points)
-    for particle, products in enumerate(comparison.image.conj() * weighted):
+    wave, weight = 2 * math.pi * comparison.frequency, scale * precision
+    squares = torch.stack([wave[:, 0] ** 2, wave[:, 0] * wave[:, 1], wave[:, 1] ** 2], 1)
+    coefficients, curvature = comparison.slices.real.new_empty(*pairs, points, points), comparison.slices.real.new_empty(*pairs, 3)
+    for particle, (image, prediction) in enumerate(zip(comparison.image, comparison.predicted, strict=True)):
+        products = image.conj() * prediction
+        if by_chance is not None:
+            products = products - by_chance[particle]
+        products *= weight
+        curvature[particle] = (torch.view_as_real(prediction).square().sum(-1) * (scale * weight)) @ squares
         grid = products.new_zeros(len(products), (radius + 1) * (2 * radius + 1))
         grid[:, place] = products
         rows = (grid.reshape(-1, 2 * radius + 1) @ along_y).reshape(len(products), radius + 1, points).transpose(1, 2)
         coefficients[particle] = rows.real @ along_x.real - rows.imag @ along_x.imag
-    wave = 2 * math.pi * comparison.frequency
-    power = (weighted.real * prediction.real + weighted.imag * prediction.imag).flatten(0, 1)
-    squares = torch.stack([wave[:, 0] ** 2, wave[:, 0] * wave[:, 1], wave[:, 1] ** 2], 1)
-    xx, xy, yy = (power @ squares).double().reshape(*prediction.shape[:2], 3).unbind(-1)
+    xx, xy, yy = curvature.double().unbind(-1)
     information = torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
     return Tables(coefficients, origin_angstrom.double(), step, reach_angstrom, information)
 
@@ -116,6 +127,14 @@ def some_of(table: Tables, particles: NDArray[np.int64]) -> Tables:
     chosen = torch.from_numpy(particles)
     names = ("coefficients", "origin_angstrom", "information")
     return replace(table, **{name: getattr(table, name)[chosen] for name in names})
+
+
+def silenced(table: Tables, tilts: Tensor) -> Tables:
+    """Tables in which only some tilts (F,) bool say anything."""
+    if bool(tilts.all()):
+        return table
+    spoken = tilts.to(table.coefficients)[:, None, None]
+    return replace(table, coefficients=table.coefficients * spoken, information=table.information * spoken)
 
 
 def common_peak(table: Tables, weight: Tensor) -> tuple[Tensor, Tensor]:
