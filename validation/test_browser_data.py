@@ -133,8 +133,8 @@ def montage(page: Page, dataset: Dataset, project: Path, claims) -> None:
     first = int(dataset.tilt_series[SERIES].dose.argmin())
     reference = read_map(project / JOB / "merged.mrc")
     options = {"lowpass_angstrom": 30.0, "diameter_angstrom": float(page.input_value("input[name=diameter]"))}
-    expected = pairs_in(dataset, rows, first, reference, **options).correlation
-    others = pairs_in(turned_as_others(dataset), rows, first, reference, **options).correlation
+    expected = pairs_in(dataset, rows, np.full(len(rows), first), reference, **options).correlation
+    others = pairs_in(turned_as_others(dataset), rows, np.full(len(rows), first), reference, **options).correlation
     found = np.array([correlation for _, correlation in shown])
     claims.measured("particles beside their predictions on one page", len(shown), at_least=24)
     claims.measured("largest difference of their correlations from the forward model's", np.abs(found - expected).max(), at_most=1e-6)

@@ -138,7 +138,7 @@ def test_the_montage_shows_correlations_of_the_forward_model(client, dataset, pr
     rows = np.flatnonzero(dataset.particles.tilt_series == 1)
     tilt = int(np.argsort(dataset.tilt_series[1].dose)[2])
     reference = read_map(project / JOB / "truth_class1.mrc")
-    expected = pairs_in(dataset, rows, tilt, reference, lowpass_angstrom=60, diameter_angstrom=250)
+    expected = pairs_in(dataset, rows, np.full(len(rows), tilt), reference, lowpass_angstrom=60, diameter_angstrom=250)
     np.testing.assert_allclose(shown(page, "correlation"), expected.correlation, atol=1e-6)
     assert shown(page, "particle") == (rows + 1).tolist() and page.count("data:image/png") == 2 * len(rows)
 

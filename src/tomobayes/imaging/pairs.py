@@ -1,9 +1,9 @@
-"""Boxes of particles from one tilt image, each beside what a map predicts of it there."""
+"""Boxes of particles from tilt images, each beside what a map predicts of it there."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.fourier.grids import half_plane
-from tomobayes.fourier.volume import from_map
+from tomobayes.fourier.volume import FourierVolume, from_map
 from tomobayes.imaging.crops import Crop, crop_boxes, crop_plan, delocalisation_angstrom, half_plane_frequency, transform_boxes
 from tomobayes.imaging.observation import modulate
 from tomobayes.imaging.predict import predict, real_images
-from tomobayes.imaging.seen import by_optics
 from tomobayes.imaging.subtraction import subtracted_signal
 from tomobayes.imaging.views import Views, odd_phase_factor, one_tilt, transfer, views_of
 from tomobayes.maps.filters import raised_cosine
@@ -26,11 +25,12 @@ from tomobayes.model import Dataset, Map
 __all__ = ["Pairs", "pairs_in"]
 
 Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """P particles in one tilt image, in the order in which they were asked for.
+    """P particles, each in one tilt image, in the order in which they were asked for.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class Pairs:
 
 def pairs_in(
     dataset: Dataset,
-    particles: NDArray[np.int64],
-    tilt: int,
+    particles: Int,
+    tilts: Int,
     reference: Map,
     *,
     lowpass_angstrom: float,
@@ -59,28 +59,37 @@ def pairs_in(
 
     Parameters
     ----------
-    particles : (P,) rows of one tilt series
+    particles, tilts : (P,) rows of the dataset, and in which image of its tilt series each is looked at
     lowpass_angstrom : resolution of both images
     diameter_angstrom : of the circle in which they are compared
     modulated : both multiplied once more by CTF·d·a, as the likelihood weighs them, so that particles look like particles; else as
         recorded. Stored stacks mostly are multiplied already: then there is no other way to look at them
     """
     pixel, box = _grid(dataset, particles, reference)
-    reference = _on_grid(reference, pixel, box)
     recorded, predicted = np.zeros((2, len(particles), box, box), dtype=np.float32)
-    for places in by_optics(dataset, particles):
-        group = _Group.of(dataset, particles[places], tilt, pixel, box, lowpass_angstrom, modulated)
-        recorded[places], predicted[places] = group.recorded(), group.predicted(reference)
+    groups = list(_groups(dataset, particles, tilts))
+    images = [_Group.of(dataset, particles[places], tilt, pixel, box, lowpass_angstrom, modulated) for places, tilt in groups]
+    radius = min(box // 2 - 1, max(one.radius for one in images) + 1)
+    volume = from_map(torch.from_numpy(_on_grid(reference, pixel, box).data), radius)
+    for (places, _), group in zip(groups, images, strict=True):
+        recorded[places], predicted[places] = group.recorded(), group.predicted(volume)
     return Pairs(recorded, predicted, _correlations(recorded, predicted, diameter_angstrom / pixel), pixel)
 
 
-def _grid(dataset: Dataset, particles: NDArray[np.int64], reference: Map) -> tuple[float, int]:
+def _groups(dataset: Dataset, particles: Int, tilts: Int) -> Iterator[tuple[Int, int]]:
+    """Places in ``particles`` of those in one image and of one optics group, and which tilt it is."""
+    keys = np.stack([dataset.particles.tilt_series[particles], tilts, dataset.particles.optics[particles]], 1)
+    for key in np.unique(keys, axis=0):
+        yield np.flatnonzero((keys == key).all(1)), int(key[1])
+
+
+def _grid(dataset: Dataset, particles: Int, reference: Map) -> tuple[float, int]:
     """Pixel size and edge of the images: the map's, but no finer than the recorded ones, and those of stored stacks."""
     stacks = dataset.particles.stacks
     if stacks is not None:
         return stacks.pixel_size_angstrom, stacks.box
-    unbinned = dataset.tilt_series[int(dataset.particles.tilt_series[particles[0]])].pixel_size_angstrom
-    pixel = max(reference.pixel_size_angstrom, unbinned)
+    unbinned = [dataset.tilt_series[index].pixel_size_angstrom for index in set(dataset.particles.tilt_series[particles].tolist())]
+    pixel = max(reference.pixel_size_angstrom, *unbinned)
     return pixel, 2 * math.ceil(reference.box * reference.pixel_size_angstrom / pixel / 2 - 1e-6)
 
 
@@ -113,7 +122,7 @@ class _Group:
     factor: Tensor
 
     @classmethod
-    def of(cls, dataset: Dataset, rows: NDArray[np.int64], tilt: int, pixel: float, box: int, lowpass: float, modulated: bool) -> _Group:
+    def of(cls, dataset: Dataset, rows: Int, tilt: int, pixel: float, box: int, lowpass: float, modulated: bool) -> _Group:
         """The particles in ``rows``, which share an optics group."""
         every = views_of(dataset, rows)
         views = one_tilt(every, tilt)
@@ -138,15 +147,20 @@ class _Group:
         found: Float32 = real_images(self.read()[:, y % self.box, x] * self.window, self.samples, self.box).numpy()
         return found
 
-    def predicted(self, reference: Map) -> Float32:
+    @property
+    def radius(self) -> int:
+        """Furthest sample, in whole Fourier pixels."""
+        return math.ceil(float(self.samples.double().norm(dim=-1).max()))
+
+    def predicted(self, volume: FourierVolume) -> Float32:
         """(P, box, box) filtered projections of the map."""
-        expected = predict(from_map(torch.from_numpy(reference.data)), self.rotation, self.views, self.points, self.pixel)[:, 0]
+        expected = predict(volume, self.rotation, self.views, self.points, self.pixel)[:, 0]
         images = real_images(expected * self.factor * self.window, self.samples, self.box)
         shown: Float32 = (images * self.views.visible[:, :1, None]).numpy()
         return shown
 
 
-def _from_images(dataset: Dataset, rows: NDArray[np.int64], tilt: int, views: Views, crop: Crop, modulated: bool) -> Callable[[], Tensor]:
+def _from_images(dataset: Dataset, rows: Int, tilt: int, views: Views, crop: Crop, modulated: bool) -> Callable[[], Tensor]:
     """Boxes cut from a tilt image, without odd aberrations and what is subtracted."""
     series = dataset.tilt_series[int(dataset.particles.tilt_series[rows[0]])]
     images = series.images
@@ -171,7 +185,7 @@ def _from_images(dataset: Dataset, rows: NDArray[np.int64], tilt: int, views: Vi
     return read
 
 
-def _from_stacks(dataset: Dataset, rows: NDArray[np.int64], tilt: int, views: Views, modulated: bool) -> Callable[[], Tensor]:
+def _from_stacks(dataset: Dataset, rows: Int, tilt: int, views: Views, modulated: bool) -> Callable[[], Tensor]:
     """Stored images of the tilt, which lack odd aberrations already."""
     stacks, visible = dataset.particles.stacks, dataset.particles.visible
     assert stacks is not None and visible is not None

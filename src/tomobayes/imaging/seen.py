@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tomobayes.imaging.views import one_tilt, views_of
 from tomobayes.model import Dataset
 
-__all__ = ["Seen", "by_optics", "seen_in", "times_seen"]
+__all__ = ["Seen", "seen_in", "times_seen"]
 
 Float = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def seen_in(dataset: Dataset, series: int, tilt: int, radius_px: float = 0.0) ->
     """
     rows = np.flatnonzero(dataset.particles.tilt_series == series)
     position, defocus, visible = np.full((len(rows), 2), np.nan), np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
-    for places in by_optics(dataset, rows):
+    for places in _by_optics(dataset, rows):
         views = one_tilt(views_of(dataset, rows[places], half_width_px=radius_px), tilt)
         if views.centre_px is not None:
             position[places] = views.centre_px[:, 0].numpy()
@@ -57,12 +57,12 @@ def times_seen(dataset: Dataset, series: int, radius_px: float = 0.0) -> NDArray
     """(F,) how many particles are visible in each image of a tilt series."""
     rows = np.flatnonzero(dataset.particles.tilt_series == series)
     counts = np.zeros(dataset.tilt_series[series].n_tilts, dtype=np.int64)
-    for places in by_optics(dataset, rows):
+    for places in _by_optics(dataset, rows):
         counts += views_of(dataset, rows[places], half_width_px=radius_px).visible.sum(0).numpy()
     return counts
 
 
-def by_optics(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _by_optics(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Places in ``rows`` of the particles of each optics group."""
     optics = dataset.particles.optics[rows]
     for group in np.unique(optics):

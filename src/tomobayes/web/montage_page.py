@@ -154,40 +154,31 @@ def _missing(dataset: Dataset, rows: Int, maps: Mapping[str, Path]) -> str:
 
 
 def _panels(dataset: Dataset, rows: Int, asked: Asked, maps: Mapping[str, Path]) -> list[Panel]:
-    path = maps[asked.map_name]
-    reference = _map(path, path.stat().st_mtime_ns)
-    panels: dict[int, Panel] = {}
-    for index in np.unique(dataset.particles.tilt_series[rows]).tolist():
-        mine = rows[dataset.particles.tilt_series[rows] == index]
-        order = np.argsort(dataset.tilt_series[index].dose, kind="stable")
-        tilt = int(order[min(asked.exposure, len(order) - 1)])
-        pairs = _pairs(dataset, mine, tilt, reference, asked)
-        image = urlencode({"series": index, "tilt": tilt})
-        panels |= {row: _panel(dataset, row, image, pairs, place) for place, row in enumerate(mine.tolist())}
-    return [panels[row] for row in rows.tolist()]
-
-
-def _pairs(dataset: Dataset, rows: Int, tilt: int, reference: Map, asked: Asked) -> Pairs:
     from tomobayes.imaging.pairs import pairs_in
 
+    path, tilts = maps[asked.map_name], _tilts(dataset, rows, asked.exposure)
+    options = {"lowpass_angstrom": asked.lowpass_angstrom, "diameter_angstrom": asked.diameter_angstrom}
     try:
-        return pairs_in(
-            dataset,
-            rows,
-            tilt,
-            reference,
-            lowpass_angstrom=asked.lowpass_angstrom,
-            diameter_angstrom=asked.diameter_angstrom,
-            modulated=not asked.recorded,
-        )
+        pairs = pairs_in(dataset, rows, tilts, _map(path, path.stat().st_mtime_ns), **options, modulated=not asked.recorded)
     except ValueError as error:
         raise HTTPException(400, f"{str(error).capitalize()}.") from None
+    return [_panel(dataset, row, tilt, pairs, place) for place, (row, tilt) in enumerate(zip(rows.tolist(), tilts.tolist(), strict=True))]
 
 
-def _panel(dataset: Dataset, row: int, image: str, pairs: Pairs, place: int) -> Panel:
+def _tilts(dataset: Dataset, rows: Int, exposure: int) -> Int:
+    """(P,) the tilt in which each particle is shown; series with fewer exposures show their last."""
+    order = {}
+    for index in set(dataset.particles.tilt_series[rows].tolist()):
+        by_dose = np.argsort(dataset.tilt_series[index].dose, kind="stable")
+        order[index] = int(by_dose[min(exposure, len(by_dose) - 1)])
+    return np.array([order[index] for index in dataset.particles.tilt_series[rows].tolist()], dtype=np.int64)
+
+
+def _panel(dataset: Dataset, row: int, tilt: int, pairs: Pairs, place: int) -> Panel:
     table = dataset.particles
     told = [(label, _short(str(table.columns[column][row]))) for column, label in _TOLD.items() if column in table.columns]
     recorded, predicted = (_picture(images[place]) for images in (pairs.recorded, pairs.predicted))
+    image = urlencode({"series": int(table.tilt_series[row]), "tilt": tilt})
     return Panel(row + 1, str(table.name[row]), image, recorded, predicted, float(pairs.correlation[place]), told)
 
 
