@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from small_experiment import BOX, OPTICS, PIXEL, Recorded, particles, phantom, positions, recorded, series
+from tomobayes.fourier.volume import Sums, from_map, half_extent
 from tomobayes.imaging.gathering import Source, usable_particles
+from tomobayes.inference.verdicts.common_signal import common_ssnr
 from tomobayes.inference.verdicts.contrast import contrast
 from tomobayes.inference.verdicts.defocus_hand import defocus_hand, flipped_hand
 from tomobayes.inference.verdicts.map_hand import map_hand
@@ -96,6 +98,31 @@ def test_verdicts_of_noise_are_rarely_sure() -> None:
     random = np.random.default_rng(1)
     sets = random.normal(size=(20_000, 50)) * 100
     assert sum(verdict(one).answer != "undecided" for one in sets) < 2 * (1 - SURE) * len(sets) + 40
+
+
+def test_witnesses_who_judge_each_other_are_not_counted_twice() -> None:
+    """What each pair has in common is noise here, and is in the ratios of both (8 of 4000 sets; 13 more would be 4.5 deviations)."""
+    random = np.random.default_rng(2)
+    pairs = random.normal(size=(4000, 50, 50)).astype(np.float32) * 100
+    sets = (pairs + pairs.transpose(0, 2, 1)).sum(2)
+    sure = [sum(verdict(one, mutual=mutual).answer != "undecided" for one in sets) for mutual in (True, False)]
+    assert sure[0] < 2 * (1 - SURE) * len(sets) + 13 < sure[1]
+
+
+def test_signal_that_two_sets_share_is_told_from_their_noise() -> None:
+    box, radius = 24, 11
+    shape = (2 * half_extent(radius) + 1, 2 * half_extent(radius) + 1, half_extent(radius) + 1)
+    random = torch.Generator().manual_seed(0)
+    signal = from_map(torch.from_numpy(sphere_mask(box, 16.0)) * torch.randn((box,) * 3, generator=random), radius).data
+    weight = 1 + torch.rand(shape, generator=random)
+
+    def sums(level: float) -> Sums:
+        noise = torch.randn((*shape, 2), generator=random)
+        return Sums(level * weight * signal + torch.view_as_complex(noise) * weight.sqrt(), weight, box, radius)
+
+    loud, faint = (common_ssnr(sums(level), sums(level))[3:].mean() for level in (1.0, 0.5))
+    assert 3 < loud / faint < 5, "power goes with the square"
+    assert common_ssnr(sums(0.0), sums(0.0))[3:].mean() < 0.05 * faint
 
 
 def test_verdicts_need_nats_and_agreement() -> None:

@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tomobayes.compute.executors import InProcess
-from tomobayes.fourier.volume import from_map
-from tomobayes.imaging.gathering import Gatherer, Portion, Source, portions
+from tomobayes.fourier.volume import FourierVolume, Sums, from_map
+from tomobayes.imaging.gathering import Gatherer, Portion, Source, folds_for, portions, rows_of
 from tomobayes.imaging.noise import precision
 from tomobayes.inference.maximisation import solve
-from tomobayes.inference.reconstruction import NoiseSpectra, reconstruct_halves, signal_free_noise
+from tomobayes.inference.reconstruction import FoldSums, NoiseSpectra, reconstruct_halves, signal_free_noise
 from tomobayes.inference.verdicts.agreement import Agreement, agreement, held_out_likelihood
+from tomobayes.inference.verdicts.common_signal import common_ssnr
 from tomobayes.inference.verdicts.verdict import Verdict, verdict
 from tomobayes.model import Dataset
 
 __all__ = ["HandVerdict", "defocus_hand", "flipped_hand"]
+
+FAINTEST = 1e-3
+"""Signal to noise that every shell is granted, however little its halves share."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def flipped_hand(dataset: Dataset) -> Dataset:
 def defocus_hand(
     dataset: Dataset, source: Source, usable: NDArray[np.bool_], mask: NDArray[np.float32], group: NDArray[np.float64]
 ) -> HandVerdict:
-    """Likelihood of each half's images under both signs, each with the other half's map made under that sign.
+    """Likelihood of each fold's images under both signs, each with the map that all other folds make under that sign.
 
     Parameters
     ----------
@@ -56,17 +60,18 @@ def defocus_hand(
     usable : (P,) which particles take part
     mask : (n, n, n) around the particle; group : (G, 3, 3) its point group
     """
-    parts = portions(dataset, usable)
+    parts = portions(dataset, usable, folds=folds_for(int(usable.sum()) // 2))
     both = [_Hypothesis(one, Gatherer(one, source, source.box // 2 - 1)) for one in (dataset, flipped_hand(dataset))]
     # The noise is in the images: it is the same whatever is believed of the optics.
     spectra = [signal_free_noise(parts, one.gather, InProcess())[0] for one in both]
     sigma2 = {key: 0.5 * (spectra[0][key] + spectra[1][key]) for key in spectra[0]}
-    halves = [one.maps(parts, sigma2, source, group) for one in both]
-    likelihood = [one.held_out(parts, sigma2, maps, mask) for one, maps in zip(both, halves, strict=True)]
+    sums = [one.sums(parts, sigma2, source, group) for one in both]
+    likelihood = [one.held_out(parts, sigma2, folds, mask) for one, folds in zip(both, sums, strict=True)]
     ratios = (likelihood[0] - likelihood[1]).numpy()[usable]
     of_series = dataset.particles.tilt_series[usable]
-    per_series = {dataset.tilt_series[i].name: verdict(ratios[of_series == i]) for i in np.unique(of_series).tolist()}
-    return HandVerdict(verdict(ratios), per_series, *(0.5 * (first + second) for first, second in halves))
+    names = {dataset.tilt_series[i].name: of_series == i for i in np.unique(of_series).tolist()}
+    per_series = {name: verdict(ratios[rows], mutual=True) for name, rows in names.items()}
+    return HandVerdict(verdict(ratios, mutual=True), per_series, *(_whole_map(folds) for folds in sums))
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,8 @@ class _Hypothesis:
     dataset: Dataset
     gather: Gatherer
 
-    def maps(self, parts: Sequence[Portion], sigma2: NoiseSpectra, source: Source, group: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """Of both halves, from the particles' own poses."""
+    def sums(self, parts: Sequence[Portion], sigma2: NoiseSpectra, source: Source, group: NDArray[np.float64]) -> FoldSums:
+        """Of every fold, from the particles' own poses."""
         particles = self.dataset.particles
         sums, _ = reconstruct_halves(
             parts,
@@ -90,21 +95,45 @@ class _Hypothesis:
             group=torch.from_numpy(group),
             executor=InProcess(),
         )
-        return solve(sums[1, 0], None), solve(sums[2, 0], None)
+        return sums
 
-    def held_out(self, parts: Sequence[Portion], sigma2: NoiseSpectra, maps: tuple[Tensor, Tensor], mask: NDArray[np.float32]) -> Tensor:
-        """(P,) nats of each particle beside the map of the other half, zero of those that take no part."""
-        particles, likelihood = self.dataset.particles, torch.zeros(len(self.dataset.particles), dtype=torch.float64)
-        for half in (1, 2):
-            volume = from_map(maps[2 - half] * torch.from_numpy(mask))
-            mine = [part for part in parts if part.half == half]
-            found: list[Agreement] = []
-            for part in mine:
-                rows, statistics = torch.from_numpy(part.particles), self.gather(part)
-                pose = torch.from_numpy(particles.rotation)[rows], torch.from_numpy(particles.centre_angstrom)[rows]
-                weight = precision(statistics, sigma2[part.tilt_series, half])
-                found.append(agreement(statistics, weight, volume, *pose, volume.radius))
-            rows = torch.from_numpy(np.concatenate([part.particles for part in mine]))
-            whole = Agreement(torch.cat([one.found for one in found]), torch.cat([one.expected for one in found]))
-            likelihood[rows] = held_out_likelihood(whole)
+    def held_out(self, parts: Sequence[Portion], sigma2: NoiseSpectra, sums: FoldSums, mask: NDArray[np.float32]) -> Tensor:
+        """(P,) nats of each particle beside the map of all other folds, zero of those that take no part."""
+        (one, other), ssnr = _halves(sums), _ssnr(sums)
+        rows, found = [], []
+        for (half, fold), own in sums.items():
+            rest = solve(one + other - own, ssnr * (1 - 1 / len(sums)))
+            volume = from_map(rest * torch.from_numpy(mask))
+            for part in (part for part in parts if part.half == half):
+                rows.append(torch.from_numpy(part.particles[part.rows_of(fold)]))
+                found.append(self._beside(volume, part, fold, sigma2[part.tilt_series, half]))
+        likelihood = torch.zeros(len(self.dataset.particles), dtype=torch.float64)
+        whole = Agreement(torch.cat([one.found for one in found]), torch.cat([one.expected for one in found]))
+        likelihood[torch.cat(rows)] = held_out_likelihood(whole)
         return likelihood
+
+    def _beside(self, volume: FourierVolume, part: Portion, fold: int, sigma2: Tensor) -> Agreement:
+        """Of a portion's particles of one fold with a map."""
+        statistics, particles = rows_of(self.gather(part), part.rows_of(fold)), self.dataset.particles
+        rows = torch.from_numpy(statistics.particles)
+        pose = torch.from_numpy(particles.rotation)[rows], torch.from_numpy(particles.centre_angstrom)[rows]
+        return agreement(statistics, precision(statistics, sigma2), volume, *pose, volume.radius)
+
+
+def _halves(sums: FoldSums) -> tuple[Sums, Sums]:
+    """Those of each half-set."""
+    total: dict[int, Sums] = {}
+    for (half, _), one in sums.items():
+        total[half] = total[half] + one if half in total else one
+    return total[1], total[2]
+
+
+def _ssnr(sums: FoldSums) -> Tensor:
+    """Of the map of all, (R+1,)."""
+    return common_ssnr(*_halves(sums)).clamp_min(FAINTEST)
+
+
+def _whole_map(sums: FoldSums) -> Tensor:
+    """Of all particles, with the amplitudes that the images have."""
+    one, other = _halves(sums)
+    return solve(one + other, _ssnr(sums), filtered=False)

@@ -39,8 +39,13 @@ class Verdict:
         return "right" if self.probability >= SURE else "wrong" if self.probability <= 1 - SURE else "undecided"
 
 
-def verdict(ratios: NDArray[np.float64]) -> Verdict:
+def verdict(ratios: NDArray[np.float64], mutual: bool = False) -> Verdict:
     """Weigh log likelihood ratios (n,) of independent witnesses, in nats, positive in favour of what was told.
+
+    Parameters
+    ----------
+    mutual : whether each was judged beside a reference made of the others. What two witnesses have in common is then in the ratios
+        of both, and their sum scatters with twice the variance that theirs tell.
 
     If the noise were known exactly, the posterior odds would be exp(Σ ratios). It is not: what the model leaves out (neighbours, wrong
     poses, a poor reference) enters each ratio as noise of unknown size. The mean ratio of the witnesses is therefore also judged by their
@@ -51,7 +56,7 @@ def verdict(ratios: NDArray[np.float64]) -> Verdict:
     total, n = float(found.sum()), len(found)
     if n < 2 or not total:
         return Verdict(total, 0.5, n)
-    error = float(found.std(ddof=1)) / math.sqrt(n)
+    error = float(found.std(ddof=1)) / math.sqrt(n / 2 if mutual else n)
     by_scatter = float(stdtr(n - 1, abs(total) / n / error)) if error > 0 else 1.0
     certainty = min(by_scatter, 1 / (1 + math.exp(-abs(total))))
     return Verdict(total, certainty if total > 0 else 1 - certainty, n)
