@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from starlette.testclient import TestClient
 
+from tomobayes.formats.mrc import write_map
+from tomobayes.formats.relion import OptimisationSet, write_optimisation_set
 from tomobayes.model import Map
 from tomobayes.project import Mode, new_record, occupy
 from tomobayes.report import Fact, Report, Section, fsc_chart, slices_of, write_report
@@ -28,7 +30,20 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 JOBS, PARTICLES, BOX = 500, 200_000, 96
-PAGES = ("/", "/news?seen=x", "/cards?start=40", "/graph", "/new/refine", "/job/Refine3D/job400", "/job/Refine3D/job400?tab=files")
+MAP_BOX = 160
+LAST = f"Refine3D/job{JOBS:03d}"
+PAGES = (
+    "/",
+    "/news?seen=x",
+    "/cards?start=40",
+    "/graph",
+    "/new/refine",
+    "/job/Refine3D/job400",
+    "/job/Refine3D/job400?tab=files",
+    f"/volume/{LAST}/run_class001.mrc",
+    f"/columns/{LAST}",
+    f"/columns/{LAST}?x=rlnCoordinateX&y=rlnCoordinateY",
+)
 HOST = "http://127.0.0.1:8765"
 
 
@@ -37,9 +52,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, chdir(name):
         large_project()
         for page, (first, again) in server_times(Path(name)).items():
-            print(f"{page:34} {first:7.0f} ms the first time, {again:7.0f} ms then")
+            print(f"{page:60} {first:7.0f} ms the first time, {again:7.0f} ms then")
         for what, milliseconds in browser_times(Path(name)).items():
-            print(f"{what:34} {milliseconds:7.0f} ms")
+            print(f"{what:60} {milliseconds:7.0f} ms")
 
 
 def large_project() -> None:
@@ -59,10 +74,22 @@ def large_project() -> None:
             before.append(folder.path / "run_data.star")
             before[-1].touch()
             folder.outputs.append(before[-1])
-    rows = "\n".join(f"TS_{index % 50:03d} {index}.5 {index}.25 100 {index % 360} 40 -20" for index in range(PARTICLES))
+            if number == JOBS - 1:
+                write_optimisation_set(folder.path / "optimisation_set.star", OptimisationSet(particles=before[-1]))
+                folder.outputs.append(folder.path / "optimisation_set.star")
+                write_map(folder.path / "run_class001.mrc", knot())
+    x, y = random.normal(size=(2, PARTICLES))
+    rows = "\n".join(f"TS_{i % 50:03d} {x[i]:.6f} {x[i] * y[i]:.6f} 100 {i % 360} 40 -20" for i in range(PARTICLES))
     labels = ("TomoName", "CoordinateX", "CoordinateY", "CoordinateZ", "AngleRot", "AngleTilt", "AnglePsi")
     loop = "\n".join(f"_rln{label} #{at}" for at, label in enumerate(labels, 1))
     before[-1].write_text(f"data_particles\n\nloop_\n{loop}\n{rows}\n")
+
+
+def knot() -> Map:
+    """A map with much surface, of the size of a ribosome's at 2.5 Å a voxel."""
+    z, y, x = (np.indices((MAP_BOX,) * 3, dtype=np.float32) - MAP_BOX // 2) * (6.5 * 2 / MAP_BOX)
+    wavy = np.sin(2 * x) * np.cos(2 * y) + np.sin(2 * y) * np.cos(2 * z) + np.sin(2 * z) * np.cos(2 * x)
+    return Map((np.exp(-(x**2 + y**2 + z**2) / 20) * (1 + 0.5 * wavy)).astype(np.float32), 2.5)
 
 
 def server_times(project: Path) -> dict[str, tuple[float, float]]:
@@ -117,9 +144,68 @@ def looked_at(page: Page, link: str) -> dict[str, float]:
         page.click(click)
         page.wait_for_selector(".tabs" if what.endswith("job") else ".cards")
         times[what] = 1e3 * (time.perf_counter() - start)
+    return times | map_times(page) | lasso_times(page)
+
+
+def map_times(page: Page) -> dict[str, float]:
+    """Milliseconds until a map is turned into a surface and drawn, and until it is drawn at another level or from another side."""
+    start = time.perf_counter()
+    page.goto(page.url.split("/job/")[0].rstrip("/") + f"/job/{LAST}?tab=map")
+    page.wait_for_selector("#viewer[data-state=ready]")
+    times = {f"3D map of {MAP_BOX} voxels: open": 1e3 * (time.perf_counter() - start)}
+    triangles = int(page.get_attribute("#viewer", "data-triangles") or 0)
+    times[f"3D map: new level ({triangles // 1000}k triangles)"] = page.evaluate(LEVELLED)
+    times["3D map: a turn"] = page.evaluate(TURNED)
     return times
 
 
+def lasso_times(page: Page) -> dict[str, float]:
+    """Milliseconds until all particles are points of a plane, until a lasso has chosen some, and until the view is enlarged."""
+    start = time.perf_counter()
+    page.goto(page.url.split("/job/")[0].rstrip("/") + f"/job/{LAST}?tab=pick")
+    page.wait_for_selector("#pick[data-state=ready]")
+    times = {f"lasso over {PARTICLES} particles: open": 1e3 * (time.perf_counter() - start)}
+    box = page.locator("#pick canvas").first.bounding_box()
+    assert box is not None
+    for at in range(60):
+        angle, radius = 0.105 * at, 120 + 30 * (at % 2)
+        page.mouse.move(box["x"] + 450 + radius * np.cos(angle), box["y"] + 300 + radius * np.sin(angle))
+        if at == 0:
+            page.mouse.down()
+    times["lasso of 60 corners: chosen"] = page.evaluate(CHOSEN)
+    page.mouse.up()
+    times["lasso: enlarged"] = page.evaluate(ENLARGED)
+    return times
+
+
+SHOWN = "await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));"
+LEVELLED = """async () => {
+    const slider = document.getElementById('level'), viewer = document.getElementById('viewer'), start = performance.now();
+    slider.value = 0.8 * slider.value; slider.dispatchEvent(new Event('input'));
+    while (viewer.dataset.state !== 'ready') await new Promise((done) => setTimeout(done, 1));
+    return performance.now() - start;
+}"""
+TURNED = f"""async () => {{
+    const canvas = document.querySelector('#viewer canvas'), gl = canvas.getContext('webgl2'), start = performance.now();
+    for (let turn = 0; turn < 5; turn++) {{
+        canvas.dispatchEvent(new KeyboardEvent('keydown', {{key: 'ArrowLeft'}}));
+        {SHOWN}
+        gl.finish();
+    }}
+    return (performance.now() - start) / 5;
+}}"""
+CHOSEN = f"""async () => {{
+    const canvas = document.querySelector('#pick canvas'), start = performance.now();
+    canvas.dispatchEvent(new PointerEvent('pointerup'));
+    {SHOWN}
+    return performance.now() - start;
+}}"""
+ENLARGED = f"""async () => {{
+    const canvas = document.querySelector('#pick canvas'), start = performance.now();
+    canvas.dispatchEvent(new WheelEvent('wheel', {{deltaY: -100, cancelable: true}}));
+    {SHOWN}
+    return performance.now() - start;
+}}"""
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN"
 FILTER = """async () => {
     const field = document.getElementById('filter'), start = performance.now();

@@ -5,13 +5,13 @@
 export function inside(x, y, vertices) {
   const marks = new Uint8Array(x.length);
   const [left, right, low, high] = bounds(vertices);
-  const last = vertices.length;
+  const last = vertices.length, across = Float64Array.from(vertices, (corner) => corner[0]), up = Float64Array.from(vertices, (corner) => corner[1]);
   for (let i = 0; i < x.length; i++) {
     const px = x[i], py = y[i];
     if (!(px >= left && px <= right && py >= low && py <= high)) continue;
     let turns = 0;
     for (let v = 0; v < last; v++) {
-      const [x0, y0] = vertices[v], [x1, y1] = vertices[v + 1 === last ? 0 : v + 1];
+      const next = v + 1 === last ? 0 : v + 1, x0 = across[v], y0 = up[v], x1 = across[next], y1 = up[next];
       const side = (x1 - x0) * (py - y0) - (px - x0) * (y1 - y0);
       if (y0 <= py && py < y1 && side > 0) turns++;
       else if (y1 <= py && py < y0 && side < 0) turns--;

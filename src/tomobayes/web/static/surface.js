@@ -29,8 +29,10 @@ export function surfaceOf({ values, box, step }, level) {
     x = x / count + (cell % box);
     y = y / count + (Math.floor(cell / box) % box);
     z = z / count + Math.floor(cell / box ** 2);
-    positions.set([x, y, z], 3 * vertex);
-    normals.set(downhill(values, box, x, y, z), 3 * vertex);
+    positions[3 * vertex] = x;
+    positions[3 * vertex + 1] = y;
+    positions[3 * vertex + 2] = z;
+    downhill(values, box, x, y, z, normals, 3 * vertex);
   }
   const triangles = trianglesOf(values, box, level, cells, vertexOf);
   const middle = Math.floor(box / 2);
@@ -42,7 +44,8 @@ export function surfaceOf({ values, box, step }, level) {
 export function sampled({ values, box, step }, positions) {
   const found = new Float32Array(positions.length / 3), middle = Math.floor(box / 2);
   for (let i = 0; i < found.length; i++) {
-    found[i] = between(values, box, ...[0, 1, 2].map((axis) => positions[3 * i + axis] / step + middle));
+    const at = 3 * i;
+    found[i] = between(values, box, positions[at] / step + middle, positions[at + 1] / step + middle, positions[at + 2] / step + middle);
   }
   return found;
 }
@@ -86,15 +89,15 @@ function trianglesOf(values, box, level, cells, vertexOf) {
   return new Uint32Array(found);
 }
 
-// The direction in which the density falls, one voxel to either side.
-function downhill(values, box, x, y, z) {
-  const slope = [
-    between(values, box, x - 1, y, z) - between(values, box, x + 1, y, z),
-    between(values, box, x, y - 1, z) - between(values, box, x, y + 1, z),
-    between(values, box, x, y, z - 1) - between(values, box, x, y, z + 1),
-  ];
-  const length = Math.hypot(...slope) || 1;
-  return slope.map((one) => one / length);
+// Puts the direction in which the density falls, from one voxel to either side, into three places of an array.
+function downhill(values, box, x, y, z, into, at) {
+  const u = between(values, box, x - 1, y, z) - between(values, box, x + 1, y, z);
+  const v = between(values, box, x, y - 1, z) - between(values, box, x, y + 1, z);
+  const w = between(values, box, x, y, z - 1) - between(values, box, x, y, z + 1);
+  const length = Math.sqrt(u * u + v * v + w * w) || 1;
+  into[at] = u / length;
+  into[at + 1] = v / length;
+  into[at + 2] = w / length;
 }
 
 // The value at a place in voxels, from the eight around it; places outside have that of the nearest inside.
