@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tomobayes.formats.decimals import as_floats
 from tomobayes.formats.star_values import format_float, format_vector, parse_vector
 
 __all__ = ["Quantity", "integer", "number", "numbers", "text_of", "update", "update_vectors"]
@@ -121,7 +122,7 @@ def _numbers(columns: Mapping[str, Text], label: str, default: float, n_rows: in
         return np.full(n_rows, default)
     if len(cells) != n_rows:
         raise ValueError(f"column {label} has {len(cells)} rows for {n_rows} values: select rows of the columns with the values")
-    return cells.astype(np.float64)
+    return as_floats(cells)
 
 
 def _differ(first: Float, second: Float, tolerance: float) -> NDArray[np.bool_]:

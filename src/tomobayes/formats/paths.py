@@ -46,15 +46,13 @@ class Folders:
 
         A section prefix (``000001@``) is kept.
         """
-        known = {name: self._portable(name) for name in np.unique(names).tolist()}
-        return np.array([known[name] for name in names.tolist()], dtype=np.str_)
+        parts = [name.rpartition("@") for name in names.tolist()]
+        known = {bare: self._portable(bare) for bare in dict.fromkeys(bare for _, _, bare in parts)}
+        return np.array([f"{prefix}{at}{known[bare]}" for prefix, at, bare in parts], dtype=np.str_)
 
     def _portable(self, name: str) -> str:
-        prefix, at, bare = name.rpartition("@")
-        found = self.find(bare) if bare else None
-        if found is None or found == self.root / bare:
-            return name
-        return f"{prefix}{at}{name_from(found, self.root)}"
+        found = self.find(name) if name else None
+        return name if found is None or found == self.root / name else name_from(found, self.root)
 
     def _moved(self, name: Path) -> Path | None:
         """Where a file is that was moved together with the STAR file, if it is there."""

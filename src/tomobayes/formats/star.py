@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,18 +13,12 @@ from numpy.typing import NDArray
 
 from tomobayes.formats.atomic import atomic_path
 from tomobayes.formats.star_lines import scan_lines
+from tomobayes.formats.star_text import quoted, rows_as_text
 from tomobayes.model import BadInput, Problem
 
 __all__ = ["Table", "read_star", "write_star"]
 
 Text = NDArray[np.str_]
-
-MAX_WIDTH = 40
-NOT_PLAIN = re.compile(r"""^$|^[_#$'";]|^(data_|loop_|save_|stop_|global_)|[^\S\n]""", re.IGNORECASE | re.MULTILINE)
-"""Cells that need quotes: empty ones, ones with blanks, and ones that begin like something else than a value."""
-
-
-NOT_NUMBERS = re.compile(r"[^-+.0-9e ]")
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,7 @@ def read_star(path: Path | str) -> dict[str, Table]:
     """
     path = Path(path)
     with _nothing_collected():
-        tables = (Table(name, _columns(labels, rows), is_list) for name, labels, rows, is_list in scan_lines(_read_text(path), path))
-        found = {table.name: table for table in tables}
+        found = {name: Table(name, columns, is_list) for name, columns, is_list in scan_lines(_read_text(path), path)}
     if not found:
         raise BadInput(Problem(path, "", "holds no table", "tables of STAR files begin with a data_ line", "write the file again"))
     return found
@@ -67,11 +59,11 @@ def read_star(path: Path | str) -> dict[str, Table]:
 
 def write_star(path: Path | str, tables: Iterable[Table]) -> None:
     """Write tables as RELION does (version line, numbered labels), atomically: the file is complete or not there."""
-    with atomic_path(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+    with atomic_path(Path(path)) as temporary, temporary.open("wb") as stream:
         for table in tables:
-            stream.write(f"\n# version 50001\n\ndata_{table.name}\n\n")
+            stream.write(f"\n# version 50001\n\ndata_{table.name}\n\n".encode())
             stream.writelines(_list_lines(table) if table.is_list else _loop_lines(table))
-            stream.write("\n")
+            stream.write(b"\n")
 
 
 @contextmanager
@@ -96,38 +88,14 @@ def _read_text(path: Path) -> str:
         raise BadInput(Problem(path, "", "is not a text file", remedy="give a STAR file in UTF-8")) from error
 
 
-def _columns(labels: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Text]:
-    cells = zip(*rows, strict=True) if rows else ((),) * len(labels)
-    return {label: np.array(column, dtype=np.str_) for label, column in zip(labels, cells, strict=True)}
-
-
-def _list_lines(table: Table) -> Iterable[str]:
+def _list_lines(table: Table) -> Iterator[bytes]:
     width = max((len(label) for label in table.columns), default=0) + 4
-    return (f"_{label:<{width}} {_quote(str(values[0]))}\n" for label, values in table.columns.items())
+    yield from (f"_{label:<{width}} {quoted(str(values[0]))}\n".encode() for label, values in table.columns.items())
 
 
-def _loop_lines(table: Table) -> Iterable[str]:
+def _loop_lines(table: Table) -> Iterator[bytes]:
     if not table.columns:
         return
-    yield "loop_ \n"
-    yield from (f"_{label} #{i} \n" for i, label in enumerate(table.columns, start=1))
-    padded = [_padded(values.tolist()) for values in table.columns.values()]
-    yield from (" ".join(row) + " \n" for row in zip(*padded, strict=True))
-
-
-def _padded(cells: list[str]) -> list[str]:
-    """Cells of one column, quoted where they must be, in one width as far as that helps to read them."""
-    texts = cells if _are_numbers(cells) or not NOT_PLAIN.search("\n".join(cells)) else [_quote(cell) for cell in cells]
-    width = min(max(map(len, texts), default=0), MAX_WIDTH)
-    return [text.rjust(width) for text in texts]
-
-
-def _are_numbers(cells: list[str]) -> bool:
-    """Whether all cells have but digits, points, signs and exponents: most of a large file, and soon seen."""
-    return all(cells) and not NOT_NUMBERS.search(" ".join(cells))
-
-
-def _quote(value: str) -> str:
-    if not NOT_PLAIN.search(value):
-        return value
-    return f"'{value}'" if '"' in value else f'"{value}"'
+    yield b"loop_ \n"
+    yield from (f"_{label} #{i} \n".encode() for i, label in enumerate(table.columns, start=1))
+    yield from rows_as_text(list(table.columns.values()))

@@ -1,4 +1,4 @@
-"""A strict reader of STAR text, line by line, as RELION writes it: one row on each line.
+"""A strict reader of STAR text, as RELION writes it: one row on each line.
 
 A CIF grammar would refuse values that begin with an underscore, which RELION allows, and would shift cells from row to row
 where one row has a value too few and another one too many.
@@ -10,12 +10,17 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tomobayes.formats.star_rows import PlainRows, plain_rows
 from tomobayes.model import BadInput, Problem
 
 __all__ = ["ScannedTable", "scan_lines"]
 
-ScannedTable = tuple[str, list[str], list[list[str]], bool]
-"""Name, labels, rows of values, whether it is a list."""
+Text = NDArray[np.str_]
+ScannedTable = tuple[str, dict[str, Text], bool]
+"""Name, label -> values, whether it is a list."""
 
 TOKEN = re.compile(r"""(?P<double>"(?:[^"]|"(?=\S))*")|(?P<single>'(?:[^']|'(?=\S))*')|(?P<plain>\S+)""")
 
@@ -25,12 +30,26 @@ class _Block:
     name: str
     line: int
     labels: list[str] = field(default_factory=list)
+    plain: PlainRows | None = None
     rows: list[list[str]] = field(default_factory=list)
     is_loop: bool = False
 
+    @property
+    def n_rows(self) -> int:
+        return (len(self.plain) if self.plain else 0) + len(self.rows)
+
+    @property
+    def columns(self) -> dict[str, Text]:
+        """Those of the plain rows, with the values of single ones below."""
+        single = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.labels)
+        values = [np.array(column, dtype=np.str_) for column in single]
+        if self.plain:
+            values = [np.concatenate(both) for both in zip(self.plain.columns, values, strict=True)] if self.rows else self.plain.columns
+        return dict(zip(self.labels, values, strict=True))
+
 
 def scan_lines(text: str, path: Path) -> list[ScannedTable]:
-    """Read STAR text one line at a time.
+    """Read STAR text one line at a time, rows that are plain all at once.
 
     Parameters
     ----------
@@ -44,16 +63,30 @@ def scan_lines(text: str, path: Path) -> list[ScannedTable]:
     """
     blocks: list[_Block] = []
     problems: list[Problem] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    position, number = 0, 0
+    while position < len(text):
+        number += 1
+        end = text.find("\n", position)
+        line = text[position : end if end >= 0 else len(text)]
         tokens = _tokens(line)
-        if not tokens:
+        if tokens and (rows := _plain_rows(blocks, tokens, text, position)) is not None:
+            position, number = rows.end, number + len(rows) - 1
             continue
-        fault = _take(blocks, tokens, line.lstrip()[:1] in ("'", '"'), number)
+        position += len(line) + 1
+        fault = _take(blocks, tokens, line.lstrip()[:1] in ("'", '"'), number) if tokens else None
         if fault:
             problems.append(Problem(path, f"line {number}", fault[0], remedy=fault[1]))
     if problems:
         raise BadInput(problems)
-    return [(block.name, block.labels, block.rows, not block.is_loop) for block in blocks]
+    return [(block.name, block.columns, not block.is_loop) for block in blocks]
+
+
+def _plain_rows(blocks: list[_Block], tokens: list[str], text: str, position: int) -> PlainRows | None:
+    """The rows of a loop that begin here, if these are the first and they are plain."""
+    if not blocks or not blocks[-1].is_loop or blocks[-1].n_rows or len(tokens) != len(blocks[-1].labels):
+        return None
+    blocks[-1].plain = plain_rows(text, position, len(tokens))
+    return blocks[-1].plain
 
 
 def _tokens(line: str) -> list[str]:
@@ -81,7 +114,7 @@ def _take(blocks: list[_Block], tokens: list[str], quoted: bool, number: int) ->
     block = blocks[-1]
     if not quoted and first.lower() == "loop_":
         return _start_loop(block)
-    is_row = block.is_loop and (block.rows or quoted or not first.startswith("_") or len(tokens) == len(block.labels) > 1)
+    is_row = block.is_loop and (block.n_rows or quoted or not first.startswith("_") or len(tokens) == len(block.labels) > 1)
     if is_row:
         return _add_row(block, tokens)
     return _add_label(block, tokens)
@@ -104,7 +137,7 @@ def _add_row(block: _Block, tokens: list[str]) -> tuple[str, str] | None:
     block.rows.append(tokens)
     if len(tokens) == len(block.labels):
         return None
-    what = f"row {len(block.rows)} of data_{block.name} has {len(tokens)} values for {len(block.labels)} columns"
+    what = f"row {block.n_rows} of data_{block.name} has {len(tokens)} values for {len(block.labels)} columns"
     return what, "give each row one value per column, with values that hold spaces in quotes"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tomobayes.formats.decimals import as_floats
 from tomobayes.formats.star import Table
 from tomobayes.model import Problem
 
@@ -56,7 +57,7 @@ class TableReader:
         if cells is None:
             return np.full(len(self), default)
         try:
-            values = cells.astype(np.float64)
+            values = as_floats(cells)
         except ValueError:
             values = np.array([_as_float(cell) for cell in cells.tolist()])
         bad = np.flatnonzero(~np.isfinite(values))
