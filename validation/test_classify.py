@@ -107,7 +107,6 @@ def test_more_tilts_tell_more(shared, claims, tilts, expected):
     claims.measured(f"accuracy with {tilts} tilts", float((told == labels).mean()), at_least=expected - 0.03, null=0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="0.93, wanted 0.973: the first classes are 0.993, as with true maps, and iterating loses them")
 def test_missing_tilts(toys, shared, claims):
     """As from scratch, with two of the 8 to 10 images of every particle missing at random."""
     whole, less = toys(), toys(missing=2)

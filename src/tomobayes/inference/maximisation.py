@@ -81,7 +81,7 @@ def difference(sums: Sums, common: Tensor, ssnr: Tensor) -> Tensor:
 
     Parameters
     ----------
-    common : (n, n, n) μ, not filtered; ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw
+    common : (n, n, n) μ, as particles are compared with it; ssnr : (>= radius+1,) τ² per shell, in units as of ``solve``
     """
     seen = _seen(sums)
     passed, (prior, inverse) = response(seen.sums), seen.with_prior(ssnr)

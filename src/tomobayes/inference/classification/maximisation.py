@@ -36,12 +36,11 @@ def class_maps(sums: ClassSums, settings: ClassSettings, folds: int) -> ClassMap
     consensus, curves = regularised(([_total(of[0] for of in halves)], [_total(of[1] for of in halves)]), settings.images)
     found = [regularised(([one], [two]), settings.images) for one, two in halves]
     agreement = [_difference_fsc(maps.half_maps, consensus.half_maps, settings, halves[0][0].radius) for maps, _ in found]
-    total = [one + two for one, two in halves]
     ssnr = 2 * _ssnr(curves.corrected, halves[0][0].radius, settings)
     tell = [2 * _ssnr(curve, halves[0][0].radius, settings) for curve in agreement]
 
     def compared(half: int, fold: int) -> tuple[Tensor, ...]:
-        others = [whole - every[half, fold, k] for k, whole in enumerate(total)]
+        others = [_total(one for key, one in every.items() if key[2] == k and key[:2] != (half, fold)) for k in range(n_classes)]
         return _references(others, ssnr, tell, settings)
 
     return ClassMaps(
@@ -89,10 +88,8 @@ def difference_fsc(one: NDArray[np.float32], two: NDArray[np.float32]) -> Float:
 
 def _references(sums: Sequence[Sums], ssnr: Tensor, tell: Sequence[Tensor], settings: ClassSettings) -> tuple[Tensor, ...]:
     """The maps of all classes inside the solvent mask, and after them the map they have in common."""
-    together = _total(sums)
     solvent, focus = torch.from_numpy(settings.images.mask), torch.from_numpy(settings.focus)
-    common = solve(together, ssnr) * solvent
+    common = solve(_total(sums), ssnr) * solvent
     if len(sums) == 1:
         return common, common
-    sharp = solve(together, ssnr, filtered=False)
-    return (*(common + focus * difference(one, sharp, known) for one, known in zip(sums, tell, strict=True)), common)
+    return (*(common + focus * difference(one, common, known) for one, known in zip(sums, tell, strict=True)), common)
