@@ -94,7 +94,7 @@ class Viewer {
     this.looks = {
       first: { colour: colour("surface"), opacity: 1 },
       second: { colour: colour("surface-2"), opacity: 1 },
-      mask: { colour: colour("quiet"), opacity: 0.35 },
+      mask: { colour: colour("ink"), opacity: 0.16 },
     };
     probe.remove();
     for (const [name, mesh] of this.scene.meshes) mesh.look = this.looks[name];
