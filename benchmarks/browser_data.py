@@ -53,7 +53,7 @@ PAGES = {
 }
 STEP = """async (key) => {
     const table = document.getElementById('tilts'), before = table.dataset.shown, start = performance.now();
-    document.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+    document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
     while (table.dataset.shown === before) await new Promise((done) => requestAnimationFrame(done));
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     return performance.now() - start;

@@ -228,3 +228,18 @@ def test_sets_that_cannot_be_read_are_told_of(project, tmp_path):
     (copy / JOB / "optimisation_set.star").unlink()
     with opened(copy) as client:
         assert client.get(f"/series/{JOB}").status_code == 400
+
+
+def test_real_stacks_are_shown_beside_their_average(shared, tmp_path, monkeypatch):
+    """Forty ribosomes whose images are stored per particle, multiplied by the CTF, so that there is no other way to show them."""
+    folder = shared / "data" / "real" / "ribosome_70s_12A"
+    monkeypatch.chdir(tmp_path)
+    assert main(["import", "--i", str(folder / "warptools_test_4-tomos_10-ptcls_box-32_angpix-12_optimisation_set.star")]) == 0
+    assert main(["reconstruct", "--i", "Import/job001", "--particle-diameter", "280"]) == 0
+    monkeypatch.chdir("/")
+    with opened(tmp_path) as client:
+        page = client.get("/montage/Reconstruct/job002?page=1&exposure=3").text
+        assert shown(page, "particle") == list(range(25, 41)) and 0.1 < np.nanmean(shown(page, "correlation")) < 0.9
+        assert ">as recorded<" not in page
+        assert client.get("/montage/Reconstruct/job002?recorded=1").status_code == 400
+        assert "no particle has a place" in client.get("/series/Reconstruct/job002").text

@@ -155,11 +155,15 @@ def _missing(dataset: Dataset, rows: Int, maps: Mapping[str, Path]) -> str:
 
 def _panels(dataset: Dataset, rows: Int, asked: Asked, maps: Mapping[str, Path]) -> list[Panel]:
     from tomobayes.imaging.pairs import pairs_in
+    from tomobayes.particles.rows import with_rows
 
     path, tilts = maps[asked.map_name], _tilts(dataset, rows, asked.exposure)
+    few, places = dataset, rows
+    if dataset.particles.stacks is None:  # what is done to all particles of a set is then not done to a million of them
+        few, places = with_rows(dataset, rows), np.arange(len(rows))
     options = {"lowpass_angstrom": asked.lowpass_angstrom, "diameter_angstrom": asked.diameter_angstrom}
     try:
-        pairs = pairs_in(dataset, rows, tilts, _map(path, path.stat().st_mtime_ns), **options, modulated=not asked.recorded)
+        pairs = pairs_in(few, places, tilts, _map(path, path.stat().st_mtime_ns), **options, modulated=not asked.recorded)
     except ValueError as error:
         raise HTTPException(400, f"{str(error).capitalize()}.") from None
     return [_panel(dataset, row, tilt, pairs, place) for place, (row, tilt) in enumerate(zip(rows.tolist(), tilts.tolist(), strict=True))]
