@@ -40,12 +40,16 @@ void main() {
     base = mix(colours[low], colours[low + 1], at - float(low));
   }
   vec3 up = normalize(facing);
+  if (opacity < 1.0) {  // an outline: strongest where one looks along it
+    shade = vec4(colour, opacity * (0.3 + 2.0 * pow(1.0 - abs(up.z), 2.0)));
+    return;
+  }
   if (!gl_FrontFacing) { up = -up; base = mix(base, fog, 0.35) * 0.85; }
   float key = max(dot(up, normalize(vec3(-0.45, 0.62, 0.75))), 0.0);
   float fill = max(dot(up, normalize(vec3(0.7, -0.2, 0.5))), 0.0);
   float shine = pow(max(dot(up, normalize(vec3(-0.22, 0.31, 0.93))), 0.0), 32.0);
   vec3 lit = base * (0.30 + 0.66 * key + 0.18 * fill) + 0.14 * shine;
-  shade = vec4(mix(lit, fog, 0.42 * smoothstep(-0.2, 0.6, depth)), opacity);
+  shade = vec4(mix(lit, fog, 0.42 * smoothstep(-0.2, 0.6, depth)), 1.0);
 }`;
 
 export class Scene {

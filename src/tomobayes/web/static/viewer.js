@@ -109,7 +109,6 @@ class Viewer {
     const two = Boolean(this.of("#second").value), radio = (value) => this.of(`[name=shown][value=${value}]`);
     if (what === "second") radio(two ? "both" : "first").checked = true;
     radio("second").disabled = radio("both").disabled = !two;
-    if (what === "colour") this.range = null;
     const asked = [["#first", 1], ["#second", 1], ["#colour", 0], ["#mask", 0]].map(([id, smooth]) => [this.of(id).value, smooth]);
     try {
       await Promise.all(asked.filter(([where]) => where).map(([where, smooth]) => this.read(where, smooth)));
@@ -193,7 +192,7 @@ class Viewer {
   made({ key, mesh }) {
     this.underWay.delete(key);
     if (!this.gone.has(key)) {
-      if (mesh.colours) this.scaled(mesh.colours);
+      if (mesh.colours && (key === "first" || this.gone.has("first"))) this.scaled(mesh.colours);
       this.scene.show(key, mesh, this.looks[key]);
     }
     this.of(".colour-legend").hidden = !this.of("#colour").value;
@@ -210,15 +209,14 @@ class Viewer {
     requestAnimationFrame(() => requestAnimationFrame(() => { this.root.dataset.state = "ready"; }));
   }
 
-  // The range of the colours: what 96 in 100 places of the first surface have, and it stays when the level changes.
+  // The range of the colours: what 96 in 100 places of the surface have.
   scaled(values) {
-    if (this.range) return;
     const sorted = Float32Array.from(values).sort(), at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
-    this.range = this.scene.range = [at(0.02), Math.max(at(0.98), at(0.02) + 0.1)];
+    const range = this.scene.range = [at(0.02), Math.max(at(0.98), at(0.02) + 0.1)];
     const legend = this.of(".colour-legend"), colours = JSON.parse(this.root.dataset.colours);
     legend.innerHTML = "<span></span><i></i><span></span>";
-    legend.firstElementChild.textContent = `${this.range[0].toFixed(1)} Å`;
-    legend.lastElementChild.textContent = `${this.range[1].toFixed(1)} Å`;
+    legend.firstElementChild.textContent = `${range[0].toFixed(1)} Å`;
+    legend.lastElementChild.textContent = `${range[1].toFixed(1)} Å`;
     legend.querySelector("i").style.background = `linear-gradient(90deg, ${colours.join(", ")})`;
   }
 
