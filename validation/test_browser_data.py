@@ -98,6 +98,9 @@ def tilt_images(page: Page, dataset: Dataset, claims) -> None:
     places = np.stack([x, y], 1) / scale
     dark, mirrored = (darkness(page, one) for one in (places, [0, 320] + places * [1, -1]))
     claims.measured("how much darker the picture is inside circles, standard errors", dark, at_least=5, null=mirrored)
+    page.fill("input[name=lowpass]", "30")
+    page.press("input[name=lowpass]", "Enter")
+    page.wait_for_selector("#picture[href*='lowpass=30']")
     page.hover("#particles circle >> nth=4")
     assert page.inner_text("#particle").startswith(f"Particle {number[4]} (") and "underfocus" in page.inner_text("#particle")
     picture(page, "tilt_images")
