@@ -8,7 +8,8 @@ import torch
 from tomobayes.tiltseries.chain import Chain, factorised, log_marginal
 from tomobayes.tiltseries.descent import minimised
 
-MEMBERS, SIZE, BORDER = 5, 4, 3
+MEMBERS, SIZE, PARTICLES, SHARED = 5, 4, 2, 2
+BORDER = 3 * PARTICLES + SHARED
 
 
 @pytest.fixture
@@ -18,10 +19,12 @@ def chain() -> Chain:
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, dtype=torch.float64, generator=random)
 
-    block, corner = draw(MEMBERS, SIZE, SIZE), draw(BORDER, BORDER)
+    block, solid, shared = draw(MEMBERS, SIZE, SIZE), draw(PARTICLES, 3, 3), draw(SHARED, BORDER)
     strong = 12 * torch.eye(SIZE, dtype=torch.float64)
-    corner = corner @ corner.T + 20 * torch.eye(BORDER, dtype=torch.float64)
-    return Chain(block @ block.mT + strong, draw(MEMBERS - 1, SIZE, SIZE), draw(MEMBERS, BORDER, SIZE), corner)
+    solid = solid @ solid.mT + 40 * torch.eye(3, dtype=torch.float64)
+    own = shared[:, 3 * PARTICLES :]
+    shared[:, 3 * PARTICLES :] = own @ own.T + 60 * torch.eye(SHARED, dtype=torch.float64)
+    return Chain(block @ block.mT + strong, draw(MEMBERS - 1, SIZE, SIZE), draw(MEMBERS, BORDER, SIZE), solid, shared)
 
 
 def _dense(chain: Chain) -> torch.Tensor:
@@ -33,7 +36,10 @@ def _dense(chain: Chain) -> torch.Tensor:
         whole[end:, own] = chain.border[place]
         if place:
             whole[own, own.start - SIZE : own.start] = chain.link[place - 1]
-    whole[end:, end:] = chain.corner
+    for particle, solid in enumerate(chain.solid):
+        own = slice(end + 3 * particle, end + 3 * particle + 3)
+        whole[own, own] = solid
+    whole[-SHARED:, end:] = chain.shared
     return whole.tril() + whole.tril(-1).T
 
 
@@ -54,7 +60,10 @@ def test_inverse_where_the_chain_has_blocks(chain):
         own = slice(place * SIZE, (place + 1) * SIZE)
         torch.testing.assert_close(found.block[place], inverse[own, own])
         torch.testing.assert_close(found.border[place], inverse[end:, own])
-    torch.testing.assert_close(found.corner, inverse[end:, end:])
+    for particle, solid in enumerate(found.solid):
+        own = slice(end + 3 * particle, end + 3 * particle + 3)
+        torch.testing.assert_close(solid, inverse[own, own])
+    torch.testing.assert_close(found.shared, inverse[-SHARED:, end:])
 
 
 def test_marginal_is_that_of_the_dense_matrix(chain):

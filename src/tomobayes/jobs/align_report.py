@@ -56,7 +56,7 @@ def _outcome(one: AlignedSeries, spread_angstrom: float) -> str:
 
 
 def alignment_report(experiment: Experiment, state: AlignmentState) -> Report:
-    """The page of an alignment."""
+    """The page of an alignment; tilts are drawn once the last round has decided what is kept."""
     given, found = experiment.dataset, list(state.found.items())
     moved = math.sqrt(sum(_rms(one) ** 2 * len(one.rows) for _, one in found) / sum(len(one.rows) for _, one in found))
     facts = [
@@ -65,7 +65,8 @@ def alignment_report(experiment: Experiment, state: AlignmentState) -> Report:
         Fact("Tilt series", f"{len(found)}"),
         Fact("Rounds", f"{state.number}"),
     ]
-    sections = [Section(given.tilt_series[index].name, list(_items(given, state.dataset, index, one))) for index, one in found[:SHOWN]]
+    decided = [(index, one) for index, one in found[:SHOWN] if one.kept is not None]
+    sections = [Section(given.tilt_series[index].name, list(_items(given, state.dataset, index, one))) for index, one in decided]
     sections += [Section("All tilt series", [_table(given, state)]), Section("References", [half_map_fsc(state.references.fsc)])]
     return Report("Alignment", facts=facts, findings=list(_findings(given, state)), sections=sections)
 
@@ -79,8 +80,8 @@ def _items(given: Dataset, after: Dataset, index: int, one: AlignedSeries) -> It
     turned = _angles(before, now)
     for axis, name in enumerate(("x tilt", "y tilt", "rotation in the image")):
         yield _changed(f"Change of {name}", "Angle", "°", angle, turned[:, axis], np.degrees(error[:, axis]))
-    if one.kept is not None:
-        yield Chart("Gain on images held out", _TILT, Axis("Log likelihood", "nats"), [_points("Gain", angle, one.kept.gain.numpy())])
+    assert one.kept is not None
+    yield Chart("Gain on images held out", _TILT, Axis("Log likelihood", "nats"), [_points("Gain", angle, one.kept.gain.numpy())])
     yield Chart("Strength of the signal", _TILT, Axis("Relative to all tilts"), [_points("Gain", angle, one.signal.gain.numpy())])
     if after.motion_angstrom is not None:
         yield from _tracks(after, one, before.dose)
@@ -164,7 +165,7 @@ def _findings(given: Dataset, state: AlignmentState) -> Iterator[Finding]:
             )
         if one.at_edge > EDGE:
             yield Finding("warning", f"{name}: {one.at_edge:.0%} of displacements reach beyond the range looked at: give a larger --r.")
-    if all(one.parameters.any() for one in state.found.values()):
+    if all(one.kept is not None and one.parameters.any() for one in state.found.values()):
         yield Finding("good", "All tilt series agree better with their particles, on images held out from the fit as well.")
 
 

@@ -14,7 +14,7 @@ from tomobayes.jobs.compared import Compared
 from tomobayes.jobs.memory import CELL_BYTES, PROCESS_BYTES, Crew, MemoryPlan, available_bytes, free_bytes
 from tomobayes.jobs.parameters import Align, RefineCtf
 from tomobayes.tiltseries.boxes import PORTION_BYTES, SAMPLE_BYTES, cut_holding
-from tomobayes.tiltseries.motion import MOST_MODES
+from tomobayes.tiltseries.motion import most_modes
 from tomobayes.tiltseries.placement import RIGID
 from tomobayes.tiltseries.tables import table_points
 
@@ -39,7 +39,7 @@ class Fitted:
         """Of the tables of a tilt series, and of the information about its parameters (`tiltseries.chain`)."""
         pairs = particles * tilts
         tables = 2 * 4 * pairs * table_points(finest_frequency, self.reach_angstrom) ** 2
-        member = RIGID + self.coefficients + (3 * min(particles, MOST_MODES) if self.motion else 0)
+        member = RIGID + self.coefficients + (3 * min(particles, most_modes(particles)) if self.motion else 0)
         border = 3 * particles + self.coefficients
         chain = CHAIN_COPIES * tilts * member * (member + border) + CORNER_COPIES * border**2
         return tables + 8 * chain + LOOK_UP_BYTES * pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -248,13 +249,18 @@ VERBS: Mapping[type[Parameters], Callable[[Any], Path | None]] = {
 
 @contextmanager
 def _imports_kept() -> Iterator[None]:
-    """Spare the garbage collector what is imported: it lives as long as the process, and looking through it again and again takes long."""
+    """Spare the garbage collector what is imported: it lives as long as the process, and looking through it again and again takes long.
+
+    When the process ends, nothing needs to be collected at all.
+    """
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        atexit.unregister(gc.freeze)  # once, however many jobs a process runs
+        atexit.register(gc.freeze)
 
 
 def _run(module: str, parameters: JobParameters) -> Path:

@@ -216,7 +216,7 @@ def align_series(
         judges[few] = False
     kept = chosen_by_held_out(placement, table, narrow, wanted, judges) if final else None
     fitter = Fitter(placement, table, narrow, wanted if kept is None else kept.choice)
-    fit = fitter.fit()
+    fit = fitter.fit(start=None if before is None else before.parameters)
     return AlignedSeries(
         rows=rows,
         placement=placement,

@@ -8,12 +8,13 @@ with its cube.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import cholesky
 from torch import Tensor
 
 __all__ = ["Chain", "ChainFactor", "ChainInverse", "factorised", "log_marginal"]
@@ -31,32 +32,42 @@ class Chain:
     Parameters
     ----------
     block : (F, Z, Z) of the chain's members; link : (F-1, Z, Z) of each member (rows: the later one) with the one before it
-    border : (F, G, Z); corner : (G, G)
+    border : (F, G, Z)
+    solid, shared : the corner, (G, G) if it were written out: (P, n, n) blocks along its diagonal, and below them the last rows (D, G)
+    """
+
+    block: Tensor
+    link: Tensor
+    border: Tensor
+    solid: Tensor
+    shared: Tensor
+
+
+@dataclass(frozen=True)
+class ChainInverse:
+    """The parts of the inverse that have a place in a `Chain`, but for the links; the whole of it is never kept."""
+
+    block: Tensor
+    border: Tensor
+    solid: Tensor
+    shared: Tensor
+
+
+@dataclass(frozen=True)
+class ChainFactor:
+    """Cholesky factor L; a vector is (F·Z + G,), the chain's members first.
+
+    Parameters
+    ----------
+    block, link, border : as of a `Chain`; corner : (G, G)
+    solid : edge n of the blocks that the chain's corner began with, and their number P
     """
 
     block: Tensor
     link: Tensor
     border: Tensor
     corner: Tensor
-
-
-@dataclass(frozen=True)
-class ChainInverse:
-    """The parts of the inverse that have a place in a `Chain`: (F, Z, Z), (F, G, Z) and (G, G)."""
-
-    block: Tensor
-    border: Tensor
-    corner: Tensor
-
-
-@dataclass(frozen=True)
-class ChainFactor:
-    """Cholesky factor L, with the shapes of a `Chain`; a vector is (F·Z + G,), the chain's members first."""
-
-    block: Tensor
-    link: Tensor
-    border: Tensor
-    corner: Tensor
+    solid: tuple[int, int]
 
     @cached_property
     def _unit(self) -> Tensor:
@@ -109,21 +120,19 @@ class ChainFactor:
     def inverse(self) -> ChainInverse:
         """The inverse where the chain has its blocks, from the last member to the first."""
         corner = torch.cholesky_inverse(self.corner)
-        blocks: list[Tensor] = []
-        borders: list[Tensor] = []
-        for place in range(len(self.block) - 1, -1, -1):
-            unit = self._unit[place]
-            with_border, with_next = corner @ self.border[place], None
-            if blocks:
-                with_border = with_border + borders[-1] @ self.link[place]
-                with_next = -(blocks[-1] @ self.link[place] + borders[-1].T @ self.border[place]) @ unit
-            border = -with_border @ unit
-            own = unit.T - border.T @ self.border[place]
+        block, border = torch.empty_like(self.block), torch.empty_like(self.border)
+        for place in range(len(block) - 1, -1, -1):
+            unit, with_border, with_next = self._unit[place], corner @ self.border[place], None
+            if place + 1 < len(block):
+                with_border += border[place + 1] @ self.link[place]
+                with_next = -(block[place + 1] @ self.link[place] + border[place + 1].T @ self.border[place]) @ unit
+            border[place] = -with_border @ unit
+            own = unit.T - border[place].T @ self.border[place]
             if with_next is not None:
                 own = own - with_next.T @ self.link[place]
-            blocks.append(own @ unit)
-            borders.append(border)
-        return ChainInverse(torch.stack(blocks[::-1]), torch.stack(borders[::-1]), corner)
+            block[place] = own @ unit
+        at = torch.arange(self.solid[0] * self.solid[1]).reshape(-1, self.solid[0])
+        return ChainInverse(block, border, corner[at[:, :, None], at[:, None]], corner[at.numel() :].clone())
 
     def _split(self, vector: Tensor) -> tuple[Tensor, Tensor]:
         length = self.block.shape[0] * self.block.shape[1]
@@ -134,19 +143,29 @@ def factorised(chain: Chain) -> ChainFactor:
     """Its Cholesky factor, member by member."""
     blocks: list[Tensor] = []
     links: list[Tensor] = []
-    borders: list[Tensor] = []
+    tilts, width, size = chain.border.shape
+    wide = chain.border.new_empty(width, tilts, size)
     for place, (block, border) in enumerate(zip(chain.block, chain.border, strict=True)):
         if blocks:
             link = torch.linalg.solve_triangular(blocks[-1], chain.link[place - 1].T, upper=False).T
-            block, border = block - link @ link.T, border - borders[-1] @ link.T
+            block, border = block - link @ link.T, border - wide[:, place - 1] @ link.T
             links.append(link)
         blocks.append(torch.linalg.cholesky(block))
-        borders.append(torch.linalg.solve_triangular(blocks[-1], border.T, upper=False).T)
-    tall = torch.stack(borders)
-    wide = tall.transpose(0, 1).flatten(1).contiguous()
-    square = torch.from_numpy(wide.numpy() @ wide.numpy().T)  # NumPy computes but half of a product with its own transpose
-    corner = torch.linalg.cholesky(chain.corner - square)
-    return ChainFactor(torch.stack(blocks), torch.stack(links), wide.reshape(len(wide), len(tall), -1).transpose(0, 1), corner)
+        wide[:, place] = torch.linalg.solve_triangular(blocks[-1], border.T, upper=False).T
+    solid = chain.solid.shape[1], chain.solid.shape[0]
+    return ChainFactor(torch.stack(blocks), torch.stack(links), wide.transpose(0, 1), _corner_factor(chain, wide.flatten(1)), solid)
+
+
+def _corner_factor(chain: Chain, wide: Tensor) -> Tensor:
+    """Lower Cholesky factor of the corner less wide·wideᵀ (G, G), in the place of that product: where borders are long, it is large."""
+    square = wide.numpy() @ wide.numpy().T  # NumPy computes but half of a product with its own transpose
+    np.negative(square, out=square)
+    count, edge = chain.solid.shape[:2]
+    at = np.arange(count * edge).reshape(count, edge)
+    square[at[:, :, None], at[:, None]] += chain.solid.numpy()
+    square[count * edge :] += chain.shared.numpy()
+    # To LAPACK, which counts columns first, the lower triangle of the array is the upper one of its transpose.
+    return torch.from_numpy(cholesky(square.T, lower=False, overwrite_a=True, check_finite=False).T)
 
 
 def log_marginal(chain: Chain, slope: Tensor) -> float:
@@ -154,11 +173,10 @@ def log_marginal(chain: Chain, slope: Tensor) -> float:
 
     The slope is factorised along, as one more row of the border: L⁻¹b is then all that this row of the factor holds but the diagonal.
     """
-    length, size = chain.block.shape[0] * chain.block.shape[1], len(chain.corner)
-    corner = torch.nn.functional.pad(chain.corner, (0, 1, 0, 1))
-    corner[size, :size] = corner[:size, size] = slope[length:]
-    corner[size, size] = LARGE
+    length = chain.block.shape[0] * chain.block.shape[1]
+    last = torch.cat([slope[length:], slope.new_tensor([LARGE])])
+    shared = torch.cat([torch.nn.functional.pad(chain.shared, (0, 1)), last[None]])
     border = torch.cat([chain.border, slope[:length].reshape(chain.block.shape[0], 1, -1)], 1)
-    factor = factorised(Chain(chain.block, chain.link, border, corner))
+    factor = factorised(replace(chain, border=border, shared=shared))
     whitened = torch.cat([factor.border[:, -1].flatten(), factor.corner[-1, :-1]])
     return 0.5 * float(whitened @ whitened) - factor.half_log_determinant + 0.5 * math.log(LARGE)

@@ -86,7 +86,7 @@ def information_chain(placement: Placement, information: Tensor, prior: Prior, f
     free : (N,) bool; what is not free gets a one on the diagonal and nothing else
     """
     place, order = placement, placement.rank.argsort()
-    axes, near, basis = place.rotation[:, :2], _local(placement), place.basis
+    axes, near, basis = place.rotation[:, :2], _local(place), place.basis
     weighted = torch.einsum("pfij,pfjk->pfik", information, near)
     seen = torch.einsum("pfij,fjk->pfik", information, axes)
     solid = torch.einsum("fij,pfik->pfjk", axes, seen)
@@ -99,31 +99,28 @@ def information_chain(placement: Placement, information: Tensor, prior: Prior, f
         torch.einsum("pfjk,pm->fjmk", sideways, basis).flatten(1, 2),
         walked.reshape(place.tilts, 3 * basis.shape[1], 3 * basis.shape[1]) + _walk(place),
     )
-    with_tilt = sideways.permute(1, 0, 2, 3).flatten(1, 2)
-    with_motion = torch.einsum("pfij,pm->fpijm", solid, basis).flatten(3).flatten(1, 2)
-    border, corner = torch.cat([with_tilt, with_motion], -1), _diagonal(solid.sum(1))
-    if not place.per_tilt and place.shape.shape[-1]:
-        border, corner = _with_shared(place, information, weighted, border, corner)
-    corner = corner + torch.diag(prior.border_precision)
+    border = block.new_empty(place.tilts, place.border, place.member)
+    by_particle = border[:, : 3 * place.particles].view(place.tilts, place.particles, 3, place.member)
+    by_particle[..., : place.local] = sideways[:, order].transpose(0, 1)
+    walking = by_particle[..., place.local :].view(place.tilts, place.particles, 3, 3, basis.shape[1])
+    torch.mul(solid[:, order].transpose(0, 1)[..., None], basis[:, None, None], out=walking)
+    shared = _shared_rows(place, information, weighted, border, order)
 
     members, rest = _free_parts(place, free)
     members = members[order]
+    border.mul_(rest[:, None]).mul_(members[:, None])
     link = torch.diag_embed(torch.nn.functional.pad(torch.full((place.tilts - 1, 3 * basis.shape[1]), -1.0), (place.local, 0))).double()
+    precision, diagonal = prior.border_precision * rest + 1 - rest, 3 * place.particles
+    own = rest[:diagonal].reshape(-1, 3)
+    shared = shared * rest[diagonal:, None] * rest
+    shared[:, diagonal:].diagonal().add_(precision[diagonal:])
     return Chain(
         block[order] * members[:, :, None] * members[:, None] + torch.diag_embed(1 - members),
         link * members[1:, :, None] * members[:-1, None],
-        border[order] * rest[:, None] * members[:, None],
-        corner * rest[:, None] * rest + torch.diag(1 - rest),
+        border,
+        solid.sum(1) * own[:, :, None] * own[:, None] + torch.diag_embed(precision[:diagonal].reshape(-1, 3)),
+        shared,
     )
-
-
-def _diagonal(blocks: Tensor) -> Tensor:
-    """(P·n, P·n) with the blocks (P, n, n) along its diagonal."""
-    count, size = blocks.shape[:2]
-    spread = torch.zeros(count, size, count, size, dtype=blocks.dtype)
-    place = torch.arange(count)
-    spread[place, :, place] = blocks
-    return spread.reshape(count * size, -1)
 
 
 def _local(place: Placement) -> Tensor:
@@ -145,32 +142,37 @@ def _walk(place: Placement) -> Tensor:
     return steps[:, None, None] * torch.eye(3 * place.basis.shape[1], dtype=torch.float64)
 
 
-def _with_shared(place: Placement, information: Tensor, weighted: Tensor, border: Tensor, corner: Tensor) -> tuple[Tensor, Tensor]:
-    """Border and corner with the deformation that all tilts share."""
+def _shared_rows(place: Placement, information: Tensor, weighted: Tensor, border: Tensor, order: Tensor) -> Tensor:
+    """Rows of the corner (D, G) of the deformation that all tilts share; those of the border (F, G, Z) are filled in."""
+    if place.per_tilt or not place.shape.shape[-1]:
+        return border.new_zeros(0, place.border)
     shape = torch.einsum("pfij,pfjd->pfid", information, place.shape)
     in_space = torch.einsum("fij,pfid->pfjd", place.rotation[:, :2], shape)
-    with_tilt = torch.einsum("pfid,pfij->fdj", place.shape, weighted)
-    with_motion = torch.einsum("pfid,pm->fdim", in_space, place.basis).flatten(2)
-    border = torch.cat([border, torch.cat([with_tilt, with_motion], -1)], 1)
-    with_position = in_space.sum(1).flatten(0, 1)
+    rows = border[:, 3 * place.particles :]
+    rows[..., : place.local] = torch.einsum("pfid,pfij->fdj", place.shape, weighted)[order]
+    rows[..., place.local :] = torch.einsum("pfid,pm->fdim", in_space, place.basis).flatten(2)[order]
     own = torch.einsum("pfid,pfie->de", place.shape, shape)
-    return border, torch.cat([torch.cat([corner, with_position], 1), torch.cat([with_position.T, own], 1)])
+    return torch.cat([in_space.sum(1).flatten(0, 1).T, own], 1)
 
 
 def uncertainty(placement: Placement, inverse: ChainInverse, free: Tensor) -> Uncertainty:
-    """Standard errors from the inverse of a chain of the order of dose."""
-    place, rank = placement, placement.rank
-    modes, local = place.basis.shape[1], place.local
+    """Standard errors from the inverse of a chain in the order of dose, whose border is overwritten: it may be the largest array of all."""
+    place, order = placement, placement.rank.argsort()
+    modes, local, solid = place.basis.shape[1], place.local, 3 * place.particles
     members, rest = _free_parts(place, free)
-    block = inverse.block[rank] * members[:, :, None] * members[:, None]
-    border = inverse.border[rank] * rest[:, None] * members[:, None]
-    corner = inverse.corner * rest[:, None] * rest
+    members = members[order]
+    block = inverse.block * members[:, :, None] * members[:, None]
+    border = inverse.border.mul_(rest[:, None]).mul_(members[:, None])
+    own, far = rest[:solid].reshape(-1, 3), rest[solid:]
+    position, shared = inverse.solid * own[:, :, None] * own[:, None], inverse.shared * far[:, None] * rest
     walked = block[:, local:, local:].reshape(place.tilts, 3, modes, 3, modes)
     motion = torch.einsum("pm,fimjn,pn->pfij", place.basis, walked, place.basis)
-    deviation = torch.cat([block.diagonal(dim1=-2, dim2=-1).flatten(), corner.diagonal()]).clamp_min(0).sqrt()
-    tilts, _, positions, shared = place.split(deviation)
+    by_tilt = block.diagonal(dim1=-2, dim2=-1)[placement.rank].flatten()
+    corner = torch.cat([position.diagonal(dim1=-2, dim2=-1).flatten(), shared[:, solid:].diagonal()])
+    tilts, _, positions, bent = place.split(torch.cat([by_tilt, corner]).clamp_min(0).sqrt())
     walk = motion.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
-    return Uncertainty(tilts, positions, walk, shared, _displaced(place, block, border, corner, motion))
+    displaced = _displaced(place, order, block, border, position, shared, motion)
+    return Uncertainty(tilts, positions, walk[:, place.rank], bent, displaced[:, place.rank])
 
 
 def _free_parts(place: Placement, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,24 +181,24 @@ def _free_parts(place: Placement, free: Tensor) -> tuple[Tensor, Tensor]:
     return free[:start].reshape(place.tilts, -1).double(), free[start:].double()
 
 
-def _displaced(place: Placement, block: Tensor, border: Tensor, corner: Tensor, motion: Tensor) -> Tensor:
-    """(P, F, 2, 2) covariance of local·tilt + axes·(position + motion) + shape·shared, each pair by itself."""
-    local, basis, axes, near = place.local, place.basis, place.rotation[:, :2], _local(place)
-    solid, pick = 3 * place.particles, torch.arange(place.particles)
-    by_particle = border[:, :solid].reshape(place.tilts, place.particles, 3, place.member)
-    position = corner[:solid, :solid].reshape(place.particles, 3, place.particles, 3)[pick, :, pick][:, None]
-    walked = by_particle[..., local:].reshape(place.tilts, place.particles, 3, 3, basis.shape[1])
+def _displaced(place: Placement, order: Tensor, block: Tensor, border: Tensor, position: Tensor, shared: Tensor, motion: Tensor) -> Tensor:
+    """(P, F, 2, 2) covariance of local·tilt + axes·(position + motion) + shape·shared, each pair by itself; tilts in the order of dose."""
+    local, basis, axes, near = place.local, place.basis, place.rotation[order, :2], _local(place)[:, order]
+    solid = 3 * place.particles
+    by_particle = border[:, :solid].view(place.tilts, place.particles, 3, place.member)
+    walked = by_particle[..., local:].view(place.tilts, place.particles, 3, 3, basis.shape[1])
     position_motion = torch.einsum("fpijm,pm->pfij", walked, basis)
-    in_space = position + motion + position_motion + position_motion.mT
+    in_space = position[:, None] + motion + position_motion + position_motion.mT
     motion_tilt = block[:, local:, :local].reshape(place.tilts, 3, basis.shape[1], local)
     space_tilt = torch.einsum("pm,fimk->pfik", basis, motion_tilt) + by_particle[..., :local].transpose(0, 1)
     cross = torch.einsum("fij,pfjk,pflk->pfil", axes, space_tilt, near)
     total = torch.einsum("fij,pfjk,flk->pfil", axes, in_space, axes) + cross + cross.mT
     total = total + torch.einsum("pfij,fjk,pflk->pfil", near, block[:, :local, :local], near)
-    if len(corner) == solid:
+    if not len(shared):
         return total
-    motion_shared = border[:, solid:, local:].reshape(place.tilts, len(corner) - solid, 3, basis.shape[1])
-    space_shared = torch.einsum("pm,fdim->pfid", basis, motion_shared) + corner[:solid, solid:].reshape(place.particles, 1, 3, -1)
+    shape = place.shape[:, order]
+    motion_shared = border[:, solid:, local:].reshape(place.tilts, len(shared), 3, basis.shape[1])
+    space_shared = torch.einsum("pm,fdim->pfid", basis, motion_shared) + shared[:, :solid].T.reshape(place.particles, 1, 3, -1)
     other = torch.einsum("pfij,fdj->pfid", near, border[:, solid:, :local]) + torch.einsum("fij,pfjd->pfid", axes, space_shared)
-    cross = torch.einsum("pfid,pfjd->pfij", other, place.shape)
-    return total + cross + cross.mT + torch.einsum("pfid,de,pfje->pfij", place.shape, corner[solid:, solid:], place.shape)
+    cross = torch.einsum("pfid,pfjd->pfij", other, shape)
+    return total + cross + cross.mT + torch.einsum("pfid,de,pfje->pfij", shape, shared[:, solid:], shape)

@@ -12,15 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["MOST_MODES", "Kernel", "chronological_rank", "left_out_share", "motion_basis"]
+__all__ = ["MOST_MODES", "Kernel", "chronological_rank", "left_out_share", "most_modes", "motion_basis"]
 
 Kernel = Literal["square-exponential", "exponential"]
 LEFT_OUT = 1e-3
 """Share of the velocities' variance that the modes left out may have, if there are not too many others."""
-MOST_MODES = 128
-"""So many modes at most: the fit's cost grows with their square. What the others would do is left out, and told."""
+MOST_MODES, MOST_PLACES = 128, 2.5e5
+"""So many modes at most, and fewer the more particles walk in them: the fit's cost grows with the square of their number, its memory
+with theirs times that of particles. What the others would do is left out, and told."""
 EXACT = 512
 """Particles of a tilt series up to which all modes are computed before the strongest are taken."""
+
+
+def most_modes(particles: int) -> int:
+    """In how many modes particles of one tilt series may move at most."""
+    return min(MOST_MODES, max(1, int(MOST_PLACES / particles)))
 
 
 def chronological_rank(dose: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -44,20 +50,21 @@ def motion_basis(
 
     Returns
     -------
-    (P, M), M at most `MOST_MODES`
+    (P, M), M at most `most_modes`
     """
+    most = most_modes(len(position_angstrom))
     if len(position_angstrom) > EXACT:
-        factor = _pivoted_cholesky(position_angstrom / sigma_divergence, kernel, 2 * MOST_MODES)
+        factor = _pivoted_cholesky(position_angstrom / sigma_divergence, kernel, 2 * most)
         modes, strength, _ = np.linalg.svd(factor, full_matrices=False)
         kept = np.cumsum(strength[::-1] ** 2)[::-1] > left_out * len(factor) - (len(factor) - (strength**2).sum())
         kept[0] = True
-        return np.asarray(sigma_velocity * (modes * strength)[:, kept][:, :MOST_MODES])
+        return np.asarray(sigma_velocity * (modes * strength)[:, kept][:, :most])
     distance = np.linalg.norm(position_angstrom[:, None] - position_angstrom, axis=-1) / sigma_divergence
     covariance = sigma_velocity**2 * np.exp(-(distance**2) if kernel == "square-exponential" else -distance)
     variance, modes = (one.numpy() for one in torch.linalg.eigh(torch.from_numpy(covariance)))
     kept = np.cumsum(variance.clip(min=0)) > left_out * variance.sum()
     kept[-1] = True
-    basis: NDArray[np.float64] = (modes[:, kept] * np.sqrt(variance[kept].clip(min=0)))[:, ::-1][:, :MOST_MODES].copy()
+    basis: NDArray[np.float64] = (modes[:, kept] * np.sqrt(variance[kept].clip(min=0)))[:, ::-1][:, :most].copy()
     return basis
 
 

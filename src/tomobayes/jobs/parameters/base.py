@@ -19,7 +19,8 @@ _Last = Parameter(group=Group("Output", sort_key=9))
 class Parameters(BaseModel):
     """Typed, frozen parameters of one verb; field names are option names, field descriptions are their help."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+    # Of some thirty models a command uses one: a model is built when it is used.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, defer_build=True)
 
     verb: ClassVar[str]
 
