@@ -14,7 +14,7 @@ from tomobayes.report import Item, Section, Table, drawn_sections
 from tomobayes.web.datasets import Data, data_of
 from tomobayes.web.particle_columns import floats
 
-__all__ = ["data_view"]
+__all__ = ["data_view", "sections_of"]
 
 MOST_SERIES = 4
 """Tilt series whose motion and deformation are drawn."""
@@ -22,10 +22,11 @@ MOST_SERIES = 4
 
 def data_view(job: Job, request: Request) -> Mapping[str, Any]:
     """Distributions of the particles, every tilt image, motion and deformation, and a table of the tilt series."""
-    return {"sections": drawn_sections(_sections(data_of(request)))}
+    return {"sections": drawn_sections(sections_of(data_of(request)))}
 
 
-def _sections(data: Data) -> list[Section]:
+def sections_of(data: Data) -> list[Section]:
+    """What the view shows of a data set; sections that would be empty are left out."""
     from tomobayes.jobs.describe import describe, tilt_charts
     from tomobayes.jobs.particle_figures import particle_items
 
