@@ -5,10 +5,6 @@ Run as ``python benchmarks/browser_data.py`` (``make bench``). Without Chromium 
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from browser import HOST, asked
+from browser import HOST, asked, browser_times
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
@@ -70,7 +66,7 @@ def main() -> None:
             for what, page in PAGES.items():
                 first, again = asked(client, page), min(asked(client, page) for _ in range(3))
                 print(f"{what:40} {first:7.0f} ms the first time, {again:7.0f} ms then", flush=True)
-        for what, milliseconds in browser_times(Path(name)).items():
+        for what, milliseconds in browser_times(Path(name), stepped).items():
             print(f"{what:40} {milliseconds:7.0f} ms")
 
 
@@ -92,31 +88,8 @@ def _noise(n_tilts: int, random: np.random.Generator) -> Iterator[NDArray[np.int
         yield random.integers(-100, 100, SIZE[::-1], dtype=np.int8)
 
 
-def browser_times(project: Path) -> dict[str, float]:
-    """From a key to the next image with its circles: to images that are next to the one shown, and to one far away."""
-    chromium = shutil.which("chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        print("no Chromium, or no Playwright: the browser is not timed")
-        return {}
-    command = [sys.executable, "-m", "tomobayes", "gui", str(project), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            link = re.search(r"http://\S+", server.stdout.readline())
-            assert link is not None
-            with sync_playwright() as driver:
-                browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-                return stepped(browser.new_page(), link[0])
-        finally:
-            server.terminate()
-
-
 def stepped(page: Page, link: str) -> dict[str, float]:
-    """Milliseconds of steps through one tilt series."""
+    """Milliseconds from a key to the next image with its circles: to images next to the one shown, and to one far away."""
     page.goto(link.replace("/?", "/static/gui.css?"))
     start = time.perf_counter()
     page.goto(f"{link.split('/?')[0]}{PAGES['tilt series: page']}")
