@@ -32,14 +32,7 @@ def test_everything_that_is_known_is_drawn():
     shifts = ["Image shift along x", "Image shift along y"]
     assert titles(moved()) == {
         "Particles": ["Viewing directions", "Posterior"],
-        "Tilt images": [
-            "Defocus",
-            "Dose before each image",
-            "Image shift along x",
-            "Image shift along y",
-            "Scale",
-            "Distribution of defocus",
-        ],
+        "Tilt images": ["Defocus", "Dose before each image", *shifts, "Scale", "Distribution of defocus"],
         "Motion and deformation": [*tracks, "Deformation"],
         "Tilt series": ["Tilt series"],
     }
