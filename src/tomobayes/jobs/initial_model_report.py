@@ -11,7 +11,19 @@ from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.figures import angstrom, experiment_findings
 from tomobayes.jobs.initial_model_files import final_map
 from tomobayes.maps.axes import Axes
-from tomobayes.report import Fact, Finding, Item, Report, Section, directions_of, format_number, fsc_chart, iteration_chart, slices_of
+from tomobayes.report import (
+    Fact,
+    Finding,
+    Item,
+    Report,
+    Section,
+    directions_of,
+    format_number,
+    fsc_chart,
+    iteration_chart,
+    projections_of,
+    slices_of,
+)
 
 __all__ = ["ab_initio_report", "axes_sentence", "step_sentence"]
 
@@ -56,7 +68,10 @@ def ab_initio_report(experiment: Experiment, settings: AbInitioSettings, state: 
         Fact("Steps", f"{state.iteration} of {settings.max_iterations}"),
     ]
     names = [f"Class {k + 1}" for k in range(settings.n_classes)]
-    maps: list[Item] = [slices_of(final_map(settings, state, k), name, f"run_class{k + 1:03d}") for k, name in enumerate(names)]
+    maps: list[Item] = []
+    for k, name in enumerate(names):
+        map_, stem = final_map(settings, state, k), f"run_class{k + 1:03d}"
+        maps += [slices_of(map_, name, stem), projections_of(map_, f"{name}: projections", f"{stem}_projected")]
     curves = {name: np.append(1.0, class_fsc(state.sums, k, settings)[1:]) for k, name in enumerate(names)}
     sections = [
         Section("Maps", [*maps, fsc_chart(curves, images.box, images.pixel_size_angstrom, caption=SHARED)]),

@@ -10,9 +10,23 @@ from tomobayes.jobs.experiment import Experiment
 from tomobayes.jobs.figures import angstrom, experiment_findings, half_map_fsc
 from tomobayes.jobs.refine_files import final_maps, taking_part
 from tomobayes.model import Map
-from tomobayes.report import Fact, Finding, Item, Report, Section, directions_of, format_number, histogram_chart, iteration_chart, slices_of
+from tomobayes.report import (
+    Fact,
+    Finding,
+    Item,
+    Report,
+    Section,
+    directions_of,
+    format_number,
+    histogram_chart,
+    iteration_chart,
+    projections_of,
+    slices_of,
+)
 
 __all__ = ["iteration_sentence", "refinement_report"]
+
+MAP = "Merged map, weighted by the FSC"
 
 
 def iteration_sentence(record: Record) -> str:
@@ -41,7 +55,7 @@ def refinement_report(experiment: Experiment, settings: Settings, state: State, 
     merged = Map(final_maps(settings, state), settings.pixel_size_angstrom)
     sections = [
         Section("Resolution", [half_map_fsc(state.fsc)]),
-        Section("Map", [slices_of(merged, "Merged map, weighted by the FSC", "run_class001")]),
+        Section("Map", [slices_of(merged, MAP, "run_class001"), projections_of(merged, f"{MAP}: projections", "run_class001_projected")]),
         Section("Poses", _poses(experiment, state)),
         Section("Convergence", _convergence(state.history)),
         data_section(experiment.dataset),

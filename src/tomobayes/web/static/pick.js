@@ -1,5 +1,6 @@
 // Particles chosen with a lasso or a rectangle over two columns, or class by class; what is chosen becomes a form for `select`.
 
+import { channels, pageColours } from "./colours.js";
 import { inside, simplified, written } from "./polygon.js";
 import { Scatter } from "./scatter.js";
 
@@ -152,17 +153,8 @@ class Picker {
   }
 
   colours() {
-    const probe = document.body.appendChild(document.createElement("i"));
-    const found = (name) => {
-      probe.style.color = `var(--${name})`;
-      return getComputedStyle(probe).color;
-    };
-    const channels = (name) => found(name).match(/[\d.]+/g).slice(0, 3).map(Number);
-    const colours = {
-      ground: channels("card"), point: channels("c1"), marked: channels("c2"), ink: found("ink"), quiet: found("quiet"), rule: found("strong-rule"),
-    };
-    probe.remove();
-    return colours;
+    const { card, c1, c2, ink, quiet, "strong-rule": rule } = pageColours("card", "c1", "c2", "ink", "quiet", "strong-rule");
+    return { ground: channels(card), point: channels(c1), marked: channels(c2), ink, quiet, rule };
   }
 
   say(text) {

@@ -1,5 +1,6 @@
 // Maps of a job in three dimensions: which, at what level, in which colours; turned with the mouse or the keyboard.
 
+import { channels, pageColours } from "./colours.js";
 import { Scene } from "./scene.js";
 
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -17,7 +18,7 @@ class Viewer {
     this.underWay = new Set();
     this.gone = new Set();     // surfaces that are not to be seen, though one may be under way
     this.sigma = null;         // the level, in deviations from the mean
-    this.scene.colours = JSON.parse(root.dataset.colours).map(channels);
+    this.scene.colours = JSON.parse(root.dataset.colours).map(light);
     this.listen();
     this.paint();
     this.chosen();
@@ -83,20 +84,15 @@ class Viewer {
     bar.firstElementChild.textContent = `${length} Å`;
   }
 
-  // The colours of the page, which change with its theme.
+  // In the colours of the page.
   paint() {
-    const probe = document.body.appendChild(document.createElement("i"));
-    const colour = (name) => {
-      probe.style.color = `var(--${name})`;
-      return channels(getComputedStyle(probe).color);
-    };
-    this.scene.ground = colour("card");
+    const { card, surface, ink, "surface-2": second } = pageColours("card", "surface", "surface-2", "ink");
+    this.scene.ground = light(card);
     this.looks = {
-      first: { colour: colour("surface"), opacity: 1 },
-      second: { colour: colour("surface-2"), opacity: 1 },
-      mask: { colour: colour("ink"), opacity: 0.16 },
+      first: { colour: light(surface), opacity: 1 },
+      second: { colour: light(second), opacity: 1 },
+      mask: { colour: light(ink), opacity: 0.16 },
     };
-    probe.remove();
     for (const [name, mesh] of this.scene.meshes) mesh.look = this.looks[name];
     this.scene.draw();
   }
@@ -226,10 +222,9 @@ class Viewer {
   }
 }
 
-// A colour as three numbers from 0 to 1, of #rrggbb or rgb(r, g, b).
-function channels(text) {
-  const parts = text.startsWith("#") ? text.match(/[0-9a-f]{2}/gi).map((one) => parseInt(one, 16)) : text.match(/[\d.]+/g).map(Number);
-  return parts.slice(0, 3).map((one) => one / 255);
+// A colour as the scene has them, from 0 to 1.
+function light(colour) {
+  return channels(colour).map((one) => one / 255);
 }
 
 function number(value) {
