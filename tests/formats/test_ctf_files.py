@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tomobayes.formats.ctf_files import read_ctf
+from tomobayes.formats.series_names import series_of
 from tomobayes.model import BadInput
 
 FOLDER = "data/geometry/cryocat_TS_017_018/TS_017"
@@ -31,6 +33,29 @@ def test_real_ctfplotter_file(shared: Path) -> None:
     found = read_ctf(shared / "data/geometry/pytom-match-pick/test_imod.defocus")
     assert found.views[0].defocus_u_angstrom == found.views[0].defocus_v_angstrom == 30830.0
     assert found.views[1].key.stage_degrees == pytest.approx(-47.99) and found.views[1].key.section == 1
+
+
+def test_real_files_of_emclarity(shared: Path) -> None:
+    """The figures that the converters of its users give for CTFFIND; tilts in the order of the stack's own angles."""
+    folder = shared / "data/geometry/emClarity_riboNew"
+    for path in sorted((folder / "ctf").glob("*_ctf.tlt")):
+        found, angles = read_ctf(path), np.loadtxt(folder / f"{series_of(path.name, {path.name[:9]})}.tlt")
+        rows = {int(line.split()[0]): [float(word) for word in line.split()] for line in path.read_text().splitlines()}
+        assert (found.voltage_kv, found.spherical_aberration_mm, found.amplitude_contrast) == (300, 2.7, 0.085)
+        assert sorted(view.key.section for view in found.views) == list(range(len(angles)))
+        for view in found.views:
+            row = rows[view.key.section + 1]
+            assert abs(row[3] - angles[view.key.section]) < 5, "refined, of the same view"
+            u, v = 1e10 * (row[11] - row[14]), -1e10 * (row[11] + row[14])
+            assert np.allclose((view.defocus_u_angstrom, view.defocus_v_angstrom, view.astigmatism_degrees), (u, v, np.degrees(row[12])))
+            assert 15_000 < v < u < 60_000
+
+
+@pytest.mark.parametrize(("row", "what"), [("1 " * 21, "emClarity"), ("0 " * 22, "does not number"), ("1 " * 22, "no wavelength")])
+def test_other_files_are_none_of_emclarity(tmp_path: Path, row: str, what: str) -> None:
+    (tmp_path / "a_ctf.tlt").write_text(row + "\n")
+    with pytest.raises(BadInput, match=what):
+        read_ctf(tmp_path / "a_ctf.tlt")
 
 
 def test_phase_shifts_are_degrees(tmp_path: Path) -> None:

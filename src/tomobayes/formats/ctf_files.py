@@ -1,4 +1,4 @@
-"""Defoci that other programs fitted: CTFFIND 4 and 5 (also AreTomo's), gctf, IMOD's ctfplotter."""
+"""Defoci that other programs fitted: CTFFIND 4 and 5 (also AreTomo's), gctf, IMOD's ctfplotter, emClarity."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tomobayes.formats.emclarity import ENDING as ENDING_OF_EMCLARITY
+from tomobayes.formats.emclarity import read_emclarity
 from tomobayes.formats.star import read_star
 from tomobayes.formats.star_values import TableReader
 from tomobayes.formats.text_lines import finite, read_lines, read_numbers
@@ -28,7 +30,9 @@ ASTIGMATISM, ANGLE_IN_RADIANS, PHASE, PHASE_IN_RADIANS, INVERTED = 1, 2, 4, 8, 1
 
 
 def read_ctf(path: Path) -> Defocused:
-    """Defoci of a file, by its ending and what it holds: .star of gctf, .defocus of ctfplotter, else text of CTFFIND."""
+    """Defoci of a file, by its ending: .star of gctf, .defocus of ctfplotter, _ctf.tlt of emClarity, else text of CTFFIND."""
+    if path.name.lower().endswith(ENDING_OF_EMCLARITY):
+        return read_emclarity(path)
     readers: dict[str, Callable[[Path], Defocused]] = {".star": read_gctf, ".defocus": read_ctfplotter}
     return readers.get(path.suffix.lower(), read_ctffind)(path)
 

@@ -25,7 +25,7 @@ Read = TypeVar("Read")
 ENDINGS = {
     "--mdoc": (".mdoc", ".star"),
     "--alignment": (".aln", ".xf"),
-    "--ctf": (".txt", ".star", ".defocus"),
+    "--ctf": (".txt", ".star", ".defocus", "_ctf.tlt"),
     "--tilt-images": (".mrc", ".mrcs", ".st", ".ali"),
     "--particles": (".tbl", ".star", ".txt", ".csv", ".coords"),
     "--order": (".order", ".txt", ".csv", ".star"),
@@ -107,7 +107,7 @@ def _inside(folder: Path, option: str) -> list[Path]:
     AreTomo's own files go before its transforms for IMOD.
     """
     files = [path for path in sorted((*folder.glob("*"), *folder.glob("*/*"))) if path.is_file()]
-    found = [path for path in files if path.suffix.lower() in ENDINGS[option]]
+    found = [path for path in files if path.name.lower().endswith(ENDINGS[option])]
     if option not in ("--mdoc", "--alignment"):
         return found
     first = [path for path in found if path.suffix.lower() == ENDINGS[option][0]]

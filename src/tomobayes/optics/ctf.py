@@ -16,13 +16,22 @@ from torch import Tensor
 from tomobayes.model import Optics
 from tomobayes.optics.aberrations import even_phase
 
-__all__ = ["ctf_phase", "dose_weight", "envelope", "phase_coefficients", "phase_terms", "wavelength_angstrom"]
+__all__ = ["ctf_phase", "dose_weight", "envelope", "phase_coefficients", "phase_terms", "voltage_kv", "wavelength_angstrom"]
+
+WAVELENGTH, RELATIVITY = 12.2643247, 0.978466e-6
+"""Å·√V and 1/V: RELION's constants."""
 
 
 def wavelength_angstrom(voltage_kv: float) -> float:
-    """Relativistic electron wavelength, 0.019688 Å at 300 kV (RELION's constants)."""
+    """Relativistic electron wavelength, 0.019688 Å at 300 kV."""
     volts = 1e3 * voltage_kv
-    return 12.2643247 / math.sqrt(volts * (1 + 0.978466e-6 * volts))
+    return WAVELENGTH / math.sqrt(volts * (1 + RELATIVITY * volts))
+
+
+def voltage_kv(wavelength_angstrom: float) -> float:
+    """What accelerates electrons to a wavelength."""
+    squared = (WAVELENGTH / wavelength_angstrom) ** 2
+    return 1e-3 * (math.sqrt(1 + 4 * RELATIVITY * squared) - 1) / (2 * RELATIVITY)
 
 
 def ctf_phase(

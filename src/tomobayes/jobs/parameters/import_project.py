@@ -40,7 +40,7 @@ class ImportProject(DatasetParameters, JobParameters):
         description="Alignments: .aln of AreTomo, .xf of IMOD with its .tlt beside it, or folders that hold them (etomo's, _Imod).",
     )
     ctf: Annotated[tuple[str, ...], _Files] = Field(
-        (), description="Defoci: text of CTFFIND 4 or 5 (also AreTomo's), .star of gctf, .defocus of ctfplotter."
+        (), description="Defoci: text of CTFFIND 4 or 5 (also AreTomo's), .star of gctf, .defocus of ctfplotter, _ctf.tlt of emClarity."
     )
     tilt_images: Annotated[tuple[str, ...], _Files] = Field(
         (), description="Tilt images, unaligned: one stack per tilt series, or one file per view with the name of its frames."
