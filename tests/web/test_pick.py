@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from in_browser import in_browser
 from tomobayes.formats.mrc import write_map
 from tomobayes.formats.relion import OptimisationSet, write_optimisation_set
 from tomobayes.formats.star import Table, write_star
@@ -99,3 +100,17 @@ def test_a_broken_table_is_told(client: TestClient, project: Path, refined: str)
     (project / refined / "particles.star").write_text("data_particles\n\nloop_\n_rlnA #1\n_rlnB #2\n1\n")
     answer = client.get(f"/columns/{refined}")
     assert answer.status_code == 400 and "line" in answer.text
+
+
+def test_classes_are_chosen_by_clicking_their_maps(refined: str, project: Path):
+    with in_browser(project) as page:
+        page.goto(f"/job/{refined}?tab=pick")
+        cards = page.locator(".class-card")
+        cards.nth(1).click()
+        cards.nth(0).click()
+        cards.nth(0).click()
+        assert [cards.nth(at).get_attribute("aria-pressed") for at in (0, 1)] == ["false", "true"]
+        assert "4 particles" in page.inner_text(".pick-classes .aside")
+        page.click(".pick-classes >> text=Open the form")
+        page.wait_for_url("**/new/select?*")
+        assert (page.input_value("#i"), page.input_value("#classes")) == (refined, "2")
