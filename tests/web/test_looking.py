@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,8 +17,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from tomobayes.cli import main
-from tomobayes.formats.mrc import read_map
-from tomobayes.formats.relion import read_dataset
+from tomobayes.formats.mrc import read_map, write_map
+from tomobayes.formats.relion import read_dataset, write_particles
 from tomobayes.imaging.pairs import pairs_in
 from tomobayes.imaging.reduced import reduced
 from tomobayes.imaging.seen import seen_in
@@ -25,6 +26,7 @@ from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset
 from tomobayes.web.access import Access
 from tomobayes.web.app import application
+from tomobayes.web.particle_panels import OWN_CLASS
 
 TINY = [
     "simulate", "--model", "builtin:ribosome", "--angpix", "16", "--box", "24", "--n-series", "2", "--n-particles", "15",
@@ -243,3 +245,37 @@ def test_real_stacks_are_shown_beside_their_average(shared, tmp_path, monkeypatc
         assert ">as recorded<" not in page
         assert client.get("/montage/Reconstruct/job002?recorded=1").status_code == 400
         assert "no particle has a place" in client.get("/series/Reconstruct/job002").text
+
+
+def test_particles_of_classes_are_beside_the_map_of_their_own(project, tmp_path):
+    """Two maps, of which the second is empty, and every third particle said to be of its class."""
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    for star in (copy / JOB).rglob("*.star"):
+        star.write_text(star.read_text().replace(str(project), str(copy)))
+    folder = copy / JOB
+    blank = read_map(folder / "truth_class1.mrc")
+    write_map(folder / "run_class001.mrc", blank)
+    write_map(folder / "run_class002.mrc", replace(blank, data=np.zeros_like(blank.data)))
+    dataset = read_dataset(folder, root=copy)
+    numbers = 1 + (np.arange(30) % 3 == 0)
+    write_particles(folder / "particles.star", dataset.with_particles(replace(dataset.particles, class_number=numbers)))
+    pipeline = (copy / "default_pipeline.star").read_text()
+    nodes = "\n".join(f"{JOB}/run_class00{number}.mrc DensityMap.mrc 1" for number in (1, 2))
+    edges = "\n".join(f"{JOB}/ {JOB}/run_class00{number}.mrc" for number in (1, 2))
+    node, edge = (re.search(rf"^.*{one}.*$", pipeline, re.MULTILINE)[0] for one in ("DensityMap", rf"{JOB}/ +{JOB}/truth"))
+    (copy / "default_pipeline.star").write_text(pipeline.replace(node, f"{node}\n{nodes}").replace(edge, f"{edge}\n{edges}"))
+    with opened(copy) as client:
+        page = client.get(f"/montage/{JOB}").text
+        own = client.get(f"/montage/{JOB}?map={quote(OWN_CLASS)}").text
+        one = client.get(f"/montage/{JOB}?map={JOB}/run_class001.mrc").text
+    told = {name: np.array(shown(text, "correlation")) for name, text in (("default", page), ("own", own), ("one", one))}
+    first = numbers[:24] == 1
+    assert np.isnan(told["own"][~first]).all() and not np.isnan(told["one"]).any()
+    np.testing.assert_allclose(told["own"][first], told["one"][first], atol=1e-6)
+    np.testing.assert_array_equal(told["default"], told["own"])
+
+
+def test_maps_of_classes_are_not_offered_where_there_are_none(client):
+    assert OWN_CLASS not in client.get(f"/montage/{JOB}").text.replace("&#39;", "'")
+    assert client.get(f"/montage/{JOB}?map={quote(OWN_CLASS)}").status_code == 400
