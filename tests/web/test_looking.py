@@ -81,6 +81,11 @@ def test_jobs_with_particles_lead_to_pages_about_them(client):
     assert f'href="/series/{JOB}"' in every and "MaskCreate" not in every
 
 
+@pytest.mark.parametrize("page", ["series", "montage", "tomogram"])
+def test_large_and_broken_diameters_stay_numbers_of_a_field(client, page):
+    assert 'value="1250.5"' in client.get(f"/{page}/{JOB}?diameter=1250.5").text
+
+
 def test_places_are_where_extraction_cuts(client, dataset):
     for index, tilt, diameter in ((0, 0, 250), (1, 6, 700)):
         found = client.get(f"/places/{JOB}?series={index}&tilt={tilt}&diameter={diameter}").json()
