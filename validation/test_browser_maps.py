@@ -176,13 +176,13 @@ def test_particles_chosen_with_a_lasso(project, claims):
 def lasso(page: Page, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Draw a bent line, which crosses itself nowhere, around some particles; (V, 2) its corners as values.
 
-    The picture shows all values with 4 % of room, 66 and 16 pixels from its left and right edge, 14 and 46 from top and bottom.
+    The picture shows all values with 4 % of room, 86 and 16 pixels from its left and right edge, 14 and 46 from top and bottom.
     """
     box = page.locator("#pick canvas").first.bounding_box()
     assert box is not None
     shares = np.array([(0.15, 0.2), (0.5, 0.35), (0.85, 0.15), (0.7, 0.5), (0.9, 0.85), (0.5, 0.6), (0.2, 0.9), (0.3, 0.5)])
-    width, height = box["width"] - 82, box["height"] - 60
-    places = np.round(shares * (width, height) + (66, 14))
+    width, height = box["width"] - 102, box["height"] - 60
+    places = np.round(shares * (width, height) + (86, 14))
     page.mouse.move(box["x"] + places[0][0], box["y"] + places[0][1])
     page.mouse.down()
     for place in places[1:]:
@@ -190,7 +190,7 @@ def lasso(page: Page, values: NDArray[np.float64]) -> NDArray[np.float64]:
     page.mouse.up()
     low, high = values.min(0), values.max(0)
     room = 0.04 * (high - low)
-    share = (places - (66, 14)) / (width, height)
+    share = (places - (86, 14)) / (width, height)
     return np.stack([low[0] - room[0] + share[:, 0] * 1.08 * (high - low)[0], high[1] + room[1] - share[:, 1] * 1.08 * (high - low)[1]], 1)
 
 

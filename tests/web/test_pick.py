@@ -71,6 +71,11 @@ def test_the_view_is_there_where_particles_are(client: TestClient, refined: str)
     assert client.get("/job/MaskCreate/job001?tab=pick").status_code == 404
 
 
+def test_distributions_of_particles_whose_tilt_series_are_missing(client: TestClient, refined: str):
+    page = client.get(f"/job/{refined}?tab=data").text
+    assert "Largest share that one pose has" in page and 'class="complaint"' in page
+
+
 def test_a_lasso_is_a_command(client: TestClient, refined: str):
     page = client.post("/new/select/check", data={"i": refined, "within": WITHIN, "invert": "on"}).text
     assert f"tomobayes select --i {refined} --within {WITHIN} --invert" in page.replace("&#39;", "'")

@@ -1,6 +1,6 @@
 // Very many points over two axes: how many lie on a pixel is its shade, so that a crowd of them does not hide what it holds.
 
-const MARGIN = { left: 66, right: 16, top: 14, bottom: 46 };
+const MARGIN = { left: 86, right: 16, top: 14, bottom: 46 };
 
 export class Scatter {
   constructor(canvas) {
