@@ -20,7 +20,7 @@ TILT, DIAMETER = 3, 130.0
 
 
 def dataset(sigma: float = 0.0, density: Map | None = None) -> Dataset:
-    one = replace(series(256), defocus_u_angstrom=np.linspace(9e3, 11e3, 13), defocus_v_angstrom=np.linspace(8e3, 12e3, 13))
+    one = replace(series(256), defocus_u_angstrom=np.linspace(19e3, 31e3, 13), defocus_v_angstrom=np.linspace(18e3, 32e3, 13))
     return recorded(Dataset((one,), (OPTICS,), particles(positions(3, 50))), density or phantom(), sigma)
 
 
@@ -31,9 +31,9 @@ def test_without_noise_a_box_is_its_prediction(modulated, lowpass):
         dataset(), np.arange(9), np.full(9, TILT), phantom(), lowpass_angstrom=lowpass, diameter_angstrom=DIAMETER, modulated=modulated
     )
     assert found.recorded.shape == (9, BOX, BOX) and found.pixel_size_angstrom == PIXEL
-    assert found.correlation.min() > 0.98
+    assert found.correlation.min() > 0.999
     size = np.linalg.norm(found.recorded, axis=(1, 2)) / np.linalg.norm(found.predicted, axis=(1, 2))
-    assert np.all((size > 0.8) & (size < 1.25))
+    assert np.all((size > 0.95) & (size < 1.05))
 
 
 def test_wrong_poses_and_places_agree_less():
