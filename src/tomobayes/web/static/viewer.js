@@ -112,19 +112,21 @@ class Viewer {
       this.say(error.message);
       return;
     }
-    this.say("");
-    const { box, step, ofBox, mean, deviation, level, low, high } = this.first;
-    if (what === "first") {
-      this.scene.reach = (box * step) / 2;
-      this.sigma ??= (level - mean) / deviation;
-      const ends = [low, high].map((one) => (one - mean) / deviation);
-      Object.assign(this.of("#level"), { min: Math.min(0, ends[0]).toFixed(2), max: ends[1].toFixed(2) });
-      if (this.sigma >= ends[1] || this.sigma <= ends[0]) this.sigma = (level - mean) / deviation;
-    }
-    const drawn = box === ofBox ? `${box} voxels of ${step.toFixed(3)} Å` : `${box} of its ${ofBox} voxels along an edge`;
-    this.of("#drawn").textContent = `Drawn with ${drawn}. Mean ${number(mean)}, σ ${number(deviation)}.`;
+    this.say(this.first.deviation ? "" : "This map is the same everywhere.");
+    if (what === "first") this.fitted();
     this.moved();
     this.levelled(this.sigma);
+  }
+
+  // View and range of levels of the first map; the level stays, in deviations, where the map has it.
+  fitted() {
+    const { box, step, ofBox, mean, deviation, level, low, high } = this.first;
+    const [least, most] = [low, high].map((one) => (one - mean) / deviation);
+    this.scene.reach = (box * step) / 2;
+    Object.assign(this.of("#level"), { min: Math.min(0, least).toFixed(2), max: most.toFixed(2) });
+    if (this.sigma === null || this.sigma >= most || this.sigma <= least) this.sigma = (level - mean) / deviation;
+    const drawn = box === ofBox ? `${box} voxels of ${step.toFixed(3)} Å` : `${box} of its ${ofBox} voxels along an edge`;
+    this.of("#drawn").textContent = `Drawn with ${drawn}. Mean ${number(mean)}, σ ${number(deviation)}.`;
   }
 
   async read(where, smooth) {
@@ -151,6 +153,7 @@ class Viewer {
 
   // Asks for the surfaces that are to be seen, and takes away the others.
   refresh() {
+    this.root.dataset.state = "working";
     const shown = this.root.querySelector("[name=shown]:checked").value;
     const places = {
       first: shown === "second" ? "" : this.of("#first").value,
@@ -176,7 +179,6 @@ class Viewer {
   }
 
   ask(wanted) {
-    this.root.dataset.state = "working";
     if (this.underWay.has(wanted.key)) {
       this.waiting.set(wanted.key, wanted);
       return;
@@ -202,11 +204,14 @@ class Viewer {
     if (this.underWay.size) return;
     this.root.dataset.triangles = [...this.scene.meshes.values()].reduce((sum, { count }) => sum + count / 3, 0);
     this.scene.draw();
-    requestAnimationFrame(() => requestAnimationFrame(() => { this.root.dataset.state = "ready"; }));
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      if (!this.underWay.size && this.root.dataset.state === "working") this.root.dataset.state = "ready";
+    }));
   }
 
   // The range of the colours: what 96 in 100 places of the surface have.
   scaled(values) {
+    if (!values.length) return;
     const sorted = Float32Array.from(values).sort(), at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
     const range = this.scene.range = [at(0.02), Math.max(at(0.98), at(0.02) + 0.1)];
     const legend = this.of(".colour-legend"), colours = JSON.parse(this.root.dataset.colours);
