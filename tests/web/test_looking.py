@@ -284,3 +284,20 @@ def test_particles_of_classes_are_beside_the_map_of_their_own(project, tmp_path)
 def test_maps_of_classes_are_not_offered_where_there_are_none(client):
     assert OWN_CLASS not in client.get(f"/montage/{JOB}").text.replace("&#39;", "'")
     assert client.get(f"/montage/{JOB}?map={quote(OWN_CLASS)}").status_code == 400
+
+
+def test_jobs_of_relion_are_looked_at_like_ours(project, tmp_path):
+    """The same files as a job of RELION's: no record, a pipeline with its labels, and the diameter in its job.star."""
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    for star in (copy / JOB).rglob("*.star"):
+        star.write_text(star.read_text().replace(str(project), str(copy)))
+    (copy / JOB / "job.toml").unlink()
+    columns = "data_joboptions_values\n\nloop_\n_rlnJobOptionVariable #1\n_rlnJobOptionValue #2\n"
+    (copy / JOB / "job.star").write_text(f"{columns}particle_diameter 310\n")
+    pipeline = copy / "default_pipeline.star"
+    pipeline.write_text(re.sub(r"DensityMap\.mrc(?=\s)", "DensityMap.mrc.relion.refine3d", pipeline.read_text()))
+    with opened(copy) as client:
+        page = client.get(f"/montage/{JOB}").text
+        assert 'value="310"' in page and "truth_class1.mrc" in page and len(shown(page, "correlation")) == 24
+        assert client.get(f"/series/{JOB}").status_code == 200

@@ -1,8 +1,7 @@
-"""The particles and tilt series that a job leaves, read once; which of its maps show them, and how large they are."""
+"""The particles and tilt series that a job leaves, read once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,14 +11,11 @@ from starlette.requests import Request
 
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.project import Job
-from tomobayes.web.desk import at, integer, job_of, jobs_of, number, the_desk
-from tomobayes.web.inputs import upstream
+from tomobayes.web.desk import at, integer, job_of, the_desk
 
-__all__ = ["Data", "data_of", "diameter_of", "looks_of", "maps_of", "series_of", "set_of"]
+__all__ = ["Data", "data_of", "looks_of", "series_of", "set_of"]
 
-_SET, _MAP = "TomoOptimisationSet", "DensityMap.mrc"
-USUAL_DIAMETER = 200.0
-"""Å; what circles begin with where no job was told the particle's."""
+_SET = "TomoOptimisationSet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +53,6 @@ def series_of(request: Request, data: Data) -> tuple[int, TiltSeries]:
     every = data.dataset.tilt_series
     index = integer(request, "series", 0, len(every) - 1, 0)
     return index, every[index]
-
-
-def diameter_of(request: Request) -> float:
-    """Diameter (Å) of the particles: what the query says, else the job or the nearest that fed it."""
-    known = [job.record.parameters.get("particle_diameter") for job in _line(request) if job.record is not None]
-    told = next((float(value) for value in known if isinstance(value, (int, float))), USUAL_DIAMETER)
-    return number(request, "diameter", 1, 100_000, told)
-
-
-def maps_of(request: Request) -> dict[str, Path]:
-    """Maps that the particles may be compared with, of the job and of those that fed it, the nearest first."""
-    project = the_desk(request).project
-    named = (node.name for job in _line(request) for node in job.outputs if node.kind.removesuffix(".relion") == _MAP)
-    return {name: project / name for name in dict.fromkeys(named) if (project / name).is_file()}
-
-
-def _line(request: Request) -> Sequence[Job]:
-    return upstream(job_of(request), {job.name: job for job in jobs_of(request)})
 
 
 def _version(project: Path, source: Path) -> str:

@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tomobayes.model import Dataset
-from tomobayes.web.datasets import data_of, diameter_of, looks_of, maps_of
+from tomobayes.web.datasets import data_of, looks_of
 from tomobayes.web.desk import integer, job_of, number, page
+from tomobayes.web.particle_maps import diameter_of, maps_of
 from tomobayes.web.particle_panels import OWN_CLASS, Panel, Shown, class_maps, panels_of
 
 __all__ = ["ROUTES"]

@@ -13,8 +13,9 @@ from starlette.routing import Route
 
 from tomobayes.model import TiltSeries
 from tomobayes.report.figures import tilt_angle_degrees
-from tomobayes.web.datasets import Data, data_of, diameter_of, looks_of, series_of
+from tomobayes.web.datasets import Data, data_of, looks_of, series_of
 from tomobayes.web.desk import integer, job_of, number, page
+from tomobayes.web.particle_maps import diameter_of
 from tomobayes.web.tilt_pictures import Look, extent, picture
 
 __all__ = ["ROUTES"]

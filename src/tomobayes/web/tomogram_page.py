@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tomobayes.model import Particles
-from tomobayes.web.datasets import data_of, diameter_of, looks_of, series_of
+from tomobayes.web.datasets import data_of, looks_of, series_of
 from tomobayes.web.desk import job_of, jobs_of, page
+from tomobayes.web.particle_maps import diameter_of
 
 __all__ = ["ROUTES"]
 
