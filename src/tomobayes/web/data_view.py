@@ -14,7 +14,8 @@ from tomobayes.project import Job
 from tomobayes.report import Item, Section, Table, drawn_sections
 from tomobayes.web.datasets import Data, data_of
 from tomobayes.web.desk import the_desk
-from tomobayes.web.particle_columns import floats, number_columns
+from tomobayes.web.particle_columns import number_columns
+from tomobayes.web.table_numbers import floats
 
 __all__ = ["data_view", "sections_of"]
 

@@ -14,7 +14,7 @@ from tomobayes.formats.mrc import read_map
 from tomobayes.formats.relion_iteration import Changes, IterationModel, read_changes, read_iteration_model
 from tomobayes.model import BadInput
 from tomobayes.report import Chart, Item, Section, fsc_chart, iteration_chart, projections_of, slices_of
-from tomobayes.web.particle_columns import numbers_of
+from tomobayes.web.table_numbers import numbers_of
 
 __all__ = ["Iteration", "iterations_of", "map_items", "sections_of"]
 

@@ -1,22 +1,20 @@
-"""Columns of numbers in a job's particle table."""
+"""The particles that a job hands on, column by column."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
-from tomobayes.model import Columns
 from tomobayes.project import Job
 from tomobayes.web.datasets import set_of
+from tomobayes.web.table_numbers import numbers_of
 
-__all__ = ["CLASS", "floats", "has_particles", "number_columns", "numbers_of"]
+__all__ = ["CLASS", "has_particles", "number_columns"]
 
-Float = NDArray[np.float64]
 CLASS = "rlnClassNumber"
 
 
@@ -25,7 +23,7 @@ def has_particles(job: Job) -> bool:
     return set_of(job) is not None
 
 
-def number_columns(job: Job, project: Path) -> Mapping[str, Float]:
+def number_columns(job: Job, project: Path) -> Mapping[str, NDArray[np.float64]]:
     """Label -> (P,) values, of every column that holds numbers, of the particles that a job hands on.
 
     Raises
@@ -40,29 +38,3 @@ def number_columns(job: Job, project: Path) -> Mapping[str, Float]:
     if particles is None or not particles.is_file():
         raise HTTPException(404, "This job leaves no particles.")
     return numbers_of(particles)
-
-
-def numbers_of(path: Path) -> Mapping[str, Float]:
-    """The same of a particle file; nothing where it has no table of particles."""
-    return _numbers(path, path.stat().st_mtime_ns)
-
-
-def floats(columns: Columns) -> Mapping[str, Float]:
-    """The columns that hold numbers."""
-    found = {label: _as_numbers(cells) for label, cells in columns.items()}
-    return {label: values for label, values in found.items() if values is not None}
-
-
-@lru_cache(maxsize=2)
-def _numbers(path: Path, modified: int) -> Mapping[str, Float]:
-    from tomobayes.formats.star import read_star
-
-    tables = read_star(path)
-    return floats(tables["particles"].columns) if "particles" in tables else {}
-
-
-def _as_numbers(cells: NDArray[np.str_]) -> Float | None:
-    try:
-        return cells.astype(np.float64)
-    except ValueError:
-        return None
