@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_relion_faults import change
 
+from tomobayes.formats.mrc import read_map, write_map
 from tomobayes.formats.relion import read_dataset
-from tomobayes.model import BadInput
+from tomobayes.model import BadInput, Map
 
 
 def refused(project: Path) -> str:
@@ -39,3 +41,11 @@ def test_whole_numbers_beyond_all_bounds(project: Path) -> None:
 def test_optics_of_a_tomogram_that_are_no_numbers(project: Path, label: str) -> None:
     change(project / "tomograms.star", "global", lambda c: c[label].__setitem__(1, "2.'7"))
     assert f'row 2, column {label}: "2.\'7" is not a number' in refused(project)
+
+
+def test_headers_of_more_pixels_than_can_be_counted_in_64_bits(tmp_path: Path) -> None:
+    path = tmp_path / "map.mrc"
+    write_map(path, Map(np.zeros((4, 4, 4), dtype=np.float32), 1.0))
+    path.write_bytes(np.full(3, 2**21, dtype="<i4").tobytes() + path.read_bytes()[12:])
+    with pytest.raises(BadInput, match=r"is truncated: \d+ bytes, but its header tells of 2097152 x 2097152 x 2097152 pixels"):
+        read_map(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def _raw_fields(path: Path) -> np.void:
 
 def _check_length(header: MrcHeader) -> None:
     found = header.path.stat().st_size
-    expected = header.offset + int(np.prod(header.shape, dtype=np.int64)) * header.dtype.itemsize
+    expected = header.offset + math.prod(map(int, header.shape)) * header.dtype.itemsize
     if found < expected:
         z, y, x = header.shape
         what = f"is truncated: {found} bytes, but its header tells of {x} x {y} x {z} pixels, {expected} bytes"
