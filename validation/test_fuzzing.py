@@ -112,14 +112,15 @@ TARGETS = {
     "MRC map": Target(read_map, f"{GEOMETRY}/pytom-match-pick/human_ribo_mask_32_8_5.mrc", 0.1, whole=True),
     "MRC stack": Target(_whole_images, f"{GEOMETRY}/warpylib_EMPIAR10491_10499/shift_reference.mrc", 0.1, whole=True),
     "Warp XML": Target(read_warp_tilt_series, f"{GEOMETRY}/warpylib_EMPIAR10491_10499/00254.xml", 0.1, whole=True),
-    "Warp particles": Target(read_warp_particles, f"{GEOMETRY}/warpylib_EMPIAR10491_10499/reference3d.star", 0.05),
+    "Warp particles": Target(read_warp_particles, "data/real/ribosome_70s_12A/warptools_test_4-tomos_10-ptcls_box-32_angpix-12.star", 0.05),
     "mdoc": Target(read_mdoc, f"{GEOMETRY}/tiltstack_EMPIAR10164_TS_01/mdoc/TS_01.mrc.mdoc", 0.1),
     "aln": Target(read_aretomo, f"{GEOMETRY}/alnfile_aretomo/global_and_local.aln", 0.1),
     "xf": Target(read_transforms, f"{GEOMETRY}/alnfile_aretomo/global_no_local.xf", 0.05),
     "tlt": Target(read_angles, f"{GEOMETRY}/alnfile_aretomo/global_no_local.tlt", 0.02),
     "tilt.com": Target(read_command_file, f"{GEOMETRY}/cryocat_TS_017_018/TS_017/tilt.com", 0.03),
     "ctffind": Target(read_ctf, f"{GEOMETRY}/cryocat_TS_017_018/TS_017/017_ctffind4.txt", 0.03),
-    "ctfplotter": Target(read_ctf, f"{GEOMETRY}/pytom-match-pick/test_imod.defocus", 0.02),
+    "ctfplotter": Target(read_ctf, f"{GEOMETRY}/pytom-match-pick/test_imod.defocus", 0.01),
+    "emClarity": Target(read_ctf, f"{GEOMETRY}/emClarity_riboNew/ctf/riboNew11_ali1_ctf.tlt", 0.01),
 }  # fmt: skip
 
 
@@ -136,13 +137,26 @@ def project(tmp_path: Path, shared: Path) -> Path:
     return tmp_path
 
 
+def _seed(target: Target, shared: Path) -> bytes:
+    seed = (shared / target.seed).read_bytes()
+    return seed if target.whole else seed[:LONGEST].rpartition(b"\n")[0] + b"\n"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_files_that_are_not_spoilt_are_read(name: str, project: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nothing of a reader but its first line would be tried."""
+    monkeypatch.chdir(project)
+    path = project / Path(TARGETS[name].seed).name
+    path.write_bytes(_seed(TARGETS[name], shared))
+    TARGETS[name].read(path)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", TARGETS)
 def test_spoilt_files_are_read_or_refused(name: str, project: Path, shared: Path, claims, monkeypatch: pytest.MonkeyPatch) -> None:
     """10⁵ mutations of real files in all: exceptions other than BadInput, longest time and growth of the process."""
     monkeypatch.chdir(project)
-    target, seed = TARGETS[name], (shared / TARGETS[name].seed).read_bytes()
-    seed = seed if target.whole else seed[:LONGEST].rpartition(b"\n")[0] + b"\n"
+    target, seed = TARGETS[name], _seed(TARGETS[name], shared)
     path = project / Path(target.seed).name
     crashes: list[str] = []
     tally = {"read": 0, "refused": 0, "slowest": 0.0}
