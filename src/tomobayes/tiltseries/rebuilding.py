@@ -20,9 +20,10 @@ from tomobayes.imaging.gathering import coarsest_pixel, folds_for
 from tomobayes.imaging.noise import NoiseSums, spectrum
 from tomobayes.imaging.views import odd_phase_factor, slice_rotation
 from tomobayes.inference.halves import HalfSums, by_half
-from tomobayes.inference.maximisation import solve, ssnr_from_fsc, symmetrised
+from tomobayes.inference.maximisation import solve, symmetrised
 from tomobayes.inference.reconstruction import EmptyHalfError, sums_together
 from tomobayes.inference.state import Settings
+from tomobayes.maps.filters import multiply_shells
 from tomobayes.maps.fsc import FscCurves, masked_fsc
 from tomobayes.model import Dataset
 from tomobayes.tiltseries.boxes import Boxes, Cutter, cut_holding, portions_of, transfers
@@ -146,12 +147,16 @@ def _agreement(halves: HalfSums, settings: Settings) -> FscCurves:
 
 
 def _references(folds: Sequence[Sums], curves: FscCurves, resolved: int, settings: Settings) -> Iterator[FourierVolume]:
-    """For each fold the map of all others, masked, with a prior of as much signal as the halves' agreement tells of."""
-    total, mask = _total(folds), torch.from_numpy(settings.mask)
-    trusted = np.where(np.arange(len(curves.corrected)) <= total.radius, curves.corrected, 0)
-    ssnr = ssnr_from_fsc(torch.from_numpy(trusted))
+    """For each fold the map of all others, masked, each shell weighted by its expected share of signal.
+
+    The quotient Σb / Σw: the least-squares map is better where no image shows much, and there nothing is compared with it either.
+    It would take longer than all else of an alignment.
+    """
+    total, shells = _total(folds), np.arange(len(curves.corrected))
+    weight = np.where(shells <= total.radius, curves.corrected.clip(0, 1), 0)
     for fold in folds:
-        yield from_map(solve(total if len(folds) == 1 else total - fold, ssnr) * mask, resolved + 1)
+        quotient = solve(total if len(folds) == 1 else total - fold, None).numpy()
+        yield from_map(torch.from_numpy(multiply_shells(quotient, weight) * settings.mask), resolved + 1)
 
 
 def _total(folds: Sequence[Sums]) -> Sums:
