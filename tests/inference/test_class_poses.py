@@ -18,7 +18,7 @@ from tomobayes.inference.classification.iteration import classify, consensus, wi
 from tomobayes.inference.classification.poses import apart, expect_classes, jointly
 from tomobayes.inference.classification.search import first_search
 from tomobayes.inference.classification.seen import References
-from tomobayes.inference.classification.starts import Annealing, agreement_of_runs, random_start
+from tomobayes.inference.classification.starts import Annealing, agreement_of_runs, random_starts
 from tomobayes.inference.classification.state import Climb
 from tomobayes.inference.expectation import expect
 from tomobayes.inference.schedule import next_plan, pose_prior
@@ -143,7 +143,7 @@ def test_hops_go_uphill_and_only_a_share_moves():
 def test_runs_that_climb_agree(mixed):
     """Poses given and searched: both start from random labels."""
     dataset, parts, gather, settings, state = mixed
-    found = random_start(dataset.particles, parts, gather, state, settings, 2, 0, annealing=Annealing(0.1, 0.8, 4))
+    *_, found = random_starts(dataset.particles, parts, gather, state, settings, 2, 0, annealing=Annealing(0.1, 0.8, 4))
     assert found.start.kind == "climb"
     assert found.consistency.shape == (16,)
     assert set(found.consistency.tolist()) <= {0.5, 1.0}

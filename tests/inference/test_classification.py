@@ -16,7 +16,7 @@ from tomobayes.inference.classification.given_poses import aligned, class_scores
 from tomobayes.inference.classification.iteration import classify, classify_once, with_classes
 from tomobayes.inference.classification.maximisation import difference_fsc
 from tomobayes.inference.classification.seen import memberships
-from tomobayes.inference.classification.starts import random_start
+from tomobayes.inference.classification.starts import random_starts
 
 LABELS = np.arange(16) % 4 // 2
 
@@ -102,7 +102,8 @@ def test_equal_memberships_make_equal_maps(mixed):
 
 def test_random_starts_are_reproducible(mixed):
     dataset, parts, gather, settings, state = mixed
-    one, two = (random_start(dataset.particles, parts, gather, state, settings, 2, seed=3) for _ in range(2))
+    *_, one = random_starts(dataset.particles, parts, gather, state, settings, 2, seed=3)
+    *_, two = random_starts(dataset.particles, parts, gather, state, settings, 2, seed=3)
     assert torch.equal(one.posterior, two.posterior)
     assert len(one.start.gain) == 2
 

@@ -12,6 +12,7 @@ from tomobayes.cli import main
 from tomobayes.formats.mrc import read_map, write_map
 from tomobayes.formats.relion import read_dataset
 from tomobayes.formats.star import read_star
+from tomobayes.jobs.frame import Context
 from tomobayes.model import Map
 
 WORDS = ["classify", "--box", "24", "--particle-diameter", "250", "--k", "2", "--j", "1"]
@@ -76,6 +77,28 @@ def test_continued_ends_as_if_never_stopped(classified, mixed, tmp_path):
     assert stopped["title"] == "Classification"
     one, two = (read_map(folder / "run_class001.mrc").data for folder in (classified, tmp_path / "cls"))
     np.testing.assert_array_equal(one, two)
+
+
+def test_runs_that_were_stopped_go_on_where_they_were(mixed, tmp_path, monkeypatch):
+    """In the middle of the second run: one map of all particles, eight steps of the first run and three of the second are on disk."""
+    words = [*WORDS, *_input(mixed), "--start", "random", "--restarts", "2", "--max-iter", "1"]
+    assert main([*words, "--o", str(tmp_path / "whole")]) == 0
+    save, saved = Context.save, []
+
+    def saving(self, number, state, *more):
+        path = save(self, number, state, *more)
+        saved.append(state)
+        if len(saved) == 12:
+            raise MemoryError
+        return path
+
+    monkeypatch.setattr(Context, "save", saving)
+    assert main([*words, "--o", str(tmp_path / "cls")]) == 1
+    assert (len(saved[-1].trials.gains), saved[-1].trials.steps) == (1, 3)
+    assert main(["classify", "--o", str(tmp_path / "cls"), "--continue"]) == 0
+    assert len(saved) == 12 + 5 + 2  # the rest of the second run; the first classes and one iteration
+    for name in ("run_class001.mrc", "run_class002.mrc"):
+        np.testing.assert_array_equal(read_map(tmp_path / "whole" / name).data, read_map(tmp_path / "cls" / name).data)
 
 
 def test_poses_and_runs_are_told(mixed, tmp_path):

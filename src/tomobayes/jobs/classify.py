@@ -14,7 +14,7 @@ from tomobayes.compute.threads import use_threads
 from tomobayes.heterogeneity.linear_start import subspace_start
 from tomobayes.imaging.gathering import Portion, portions
 from tomobayes.inference.classification.iteration import classify, consensus
-from tomobayes.inference.classification.starts import Annealing, random_start
+from tomobayes.inference.classification.starts import Annealing, random_starts
 from tomobayes.inference.classification.state import ClassSettings, ClassState
 from tomobayes.inference.state import Settings
 from tomobayes.jobs.classify_files import write_class_iteration, write_class_result
@@ -36,6 +36,8 @@ __all__ = ["run"]
 
 OFFSET_RANGE_PX, SIGMA_ANGLE = 5.0, 5.0
 """Of searches of poses, where the user does not say."""
+BEFORE = 0
+"""Number of the checkpoint of all that comes before the first iteration."""
 FOLDS, FOLDS_OF_MANY, MANY = 5, 2, 4000
 """Folds of each half-set: what a map lacks is the less, and memory the more, the more there are; large sets need few."""
 
@@ -143,8 +145,11 @@ def _finished(task: _Task, running: Execution, parameters: Classify, context: Co
     count = int(experiment.usable.sum())
     state: ClassState | None = context.last_state(STATE_CLASSES)
     if state is None:
-        with context.log.steps("One map of all particles, and the first classes", None):
-            state = _first_state(task, running, parameters)
+        with context.log.steps("One map of all particles", None):
+            state = consensus(experiment.dataset.particles, task.parts, running.gather, settings, running.executor)
+        running.keeps(state, context.save(BEFORE, state, keep))
+    if state.start is None:
+        state = _first_classes(task, running, parameters, context, state)
         assert state.start is not None
         context.log.say(start_sentence(state.start, count))
     else:
@@ -167,13 +172,23 @@ def _finished(task: _Task, running: Execution, parameters: Classify, context: Co
     return state
 
 
-def _first_state(task: _Task, running: Execution, parameters: Classify) -> ClassState:
-    """Noise and strength of the images around one map, and the first classes."""
-    parts, gather, executor, settings = task.parts, running.gather, running.executor, task.settings
-    particles, seed = task.experiment.dataset.particles, parameters.random_seed
-    state = consensus(particles, parts, gather, settings, executor)
+def _first_classes(task: _Task, running: Execution, parameters: Classify, context: Context, state: ClassState) -> ClassState:
+    """From one map of all particles, or from wherever the runs that follow it stand."""
+    particles, parts, gather, executor = task.experiment.dataset.particles, task.parts, running.gather, running.executor
     if parameters.start == "subspace":
-        return subspace_start(parts, gather, state, settings, seed, executor)
-    climbs = parameters.start == "climb"
+        with context.log.steps("Directions in which particles differ", None):
+            return subspace_start(parts, gather, state, task.settings, parameters.random_seed, executor)
+    climbs, runs, seed = parameters.start == "climb", parameters.restarts, parameters.random_seed
     annealing = Annealing(parameters.temperature, parameters.subset, parameters.climb_iter) if climbs else None
-    return random_start(particles, parts, gather, state, settings, parameters.restarts, seed, executor, annealing)
+    following = random_starts(particles, parts, gather, state, task.settings, runs, seed, executor, annealing)
+    while state.start is None:
+        over = _runs_over(state)
+        with context.log.steps(f"Run {over + 1} of {runs}, from random labels", None):
+            while state.start is None and _runs_over(state) == over:
+                state = next(following)
+                context.save(BEFORE, state, parameters.keep_iterations)
+    return state
+
+
+def _runs_over(state: ClassState) -> int:
+    return 0 if state.trials is None else len(state.trials.gains)

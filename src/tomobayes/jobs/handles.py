@@ -16,7 +16,16 @@ from tomobayes.fourier.volume import Sums
 from tomobayes.imaging.gathering import Gatherer, Portion, Source
 from tomobayes.imaging.observation import Statistics
 from tomobayes.inference.abinitio.state import AbInitioRecord, AbInitioSettings, AbInitioState, Kept
-from tomobayes.inference.classification.state import ClassMaps, ClassRecord, ClassSettings, ClassStart, ClassState, Climb, PoseSearch
+from tomobayes.inference.classification.state import (
+    ClassMaps,
+    ClassRecord,
+    ClassSettings,
+    ClassStart,
+    ClassState,
+    Climb,
+    PoseSearch,
+    Trials,
+)
 from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.refinement import Record, Settings, State
 from tomobayes.maps.axes import Axes
@@ -39,6 +48,7 @@ STATE_CLASSES = (
     ClassSettings,
     PoseSearch,
     Climb,
+    Trials,
     AbInitioState,
     AbInitioRecord,
     AbInitioSettings,

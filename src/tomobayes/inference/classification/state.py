@@ -16,7 +16,7 @@ from tomobayes.inference.reconstruction import NoiseSpectra
 from tomobayes.inference.state import Phase, Settings
 from tomobayes.maps.fsc import FscCurves
 
-__all__ = ["ClassMaps", "ClassRecord", "ClassSettings", "ClassStart", "ClassState", "Climb", "PoseSearch"]
+__all__ = ["ClassMaps", "ClassRecord", "ClassSettings", "ClassStart", "ClassState", "Climb", "PoseSearch", "Trials"]
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,25 @@ class ClassStart:
 
 
 @dataclass(frozen=True)
+class Trials:
+    """Several runs from random labels, one of which will be gone on from.
+
+    Parameters
+    ----------
+    origin : one map of all particles, where each run begins
+    steps : that the present run has made
+    labels : of each run that is over, the likeliest class of every particle, (P,); gains : of each, as of ``ClassStart``
+    best : the last state of the best of those; None before one is over
+    """
+
+    origin: ClassState
+    steps: int = 0
+    labels: tuple[Tensor, ...] = ()
+    gains: tuple[float, ...] = ()
+    best: ClassState | None = None
+
+
+@dataclass(frozen=True)
 class ClassState:
     """All that one iteration hands to the next.
 
@@ -153,6 +172,7 @@ class ClassState:
     climb : how the next expectation chooses one class and pose for each particle; None: it weighs all
     estimates : of the poses, under each particle's likeliest class; None before the first search
     consistency : (P,) share of several runs in which a particle is in the class that most of them put it; None where there was one
+    trials : the runs among which the first classes are looked for; None when they are found
     rotation, centre_angstrom, sigma2, gain, falloff, members, radius, set_aside : as of a refinement's ``State``
     """
 
@@ -176,6 +196,7 @@ class ClassState:
     climb: Climb | None = None
     estimates: PoseEstimates | None = None
     consistency: Tensor | None = None
+    trials: Trials | None = None
 
     def slots(self, part: Portion) -> Tensor:
         """Rows of a portion's particles in ``gain``."""
