@@ -40,16 +40,19 @@ def true_maps(shared: Path) -> list[np.ndarray]:
     return [np.array(read_map(shared / f"data/toy_heterogeneity/10076_class{state}_32.mrc").data) for state in "DE"]
 
 
-def toy(shared: Path, states: str = "DE", first_tilts: int | None = None, missing: int = 0, seed: int = 0) -> tuple[Dataset, np.ndarray]:
+def toy(
+    shared: Path, states: str = "DE", first_tilts: int | None = None, missing: int = 0, seed: int = 0, images: str = "sim"
+) -> tuple[Dataset, np.ndarray]:
     """The particles of some states, and the state of each (0: D, 1: E).
 
     Parameters
     ----------
     first_tilts : how many images of each particle to take, the first (of least dose) first; missing : how many to leave out at random
+    images : those with noise, "sim", or "clean" ones, in which particles are bright
     """
     folder = shared / "data/toy_heterogeneity"
     rows = next(iter(read_star(folder / "10076_both_32_sim.star").values())).columns
-    images = {state: _images(folder / f"10076_class{state}_32_sim.mrcs") for state in states}
+    boxes = {state: _images(folder / f"10076_class{state}_32_{images}.mrcs") for state in states}
     state_of = np.array([name.split("class")[1][0] for name in rows["rlnImageName"]])
     random = np.random.default_rng(seed)
     series, stacks, labels = [], [], []
@@ -60,7 +63,8 @@ def toy(shared: Path, states: str = "DE", first_tilts: int | None = None, missin
             one = {label: values[chosen] for label, values in rows.items()}
             series.append(_series(f"{state}_{group}", one))
             numbers = [int(name.split("@")[0]) - 1 for name in one["rlnImageName"]]
-            stacks.append(_centred(images[state][numbers], one))
+            contrast = -1 if images == "sim" else 1
+            stacks.append(contrast * _centred(boxes[state][numbers], one))
             labels.append("DE".index(state))
     return Dataset(tuple(series), (OPTICS,), _particles(series, tuple(stacks))), np.array(labels)
 
@@ -97,11 +101,11 @@ def _series(name: str, rows: dict[str, np.ndarray]) -> TiltSeries:
 
 
 def _centred(images: np.ndarray, rows: dict[str, np.ndarray]) -> np.ndarray:
-    """Bright particles at the centre."""
+    """Particles at the centre."""
     frequency = np.fft.fftfreq(BOX)
     x, y = (rows[label].astype(float)[:, None, None] for label in ("rlnOriginX", "rlnOriginY"))
     phase = np.exp(-2j * np.pi * (frequency * x + frequency[:, None] * y))
-    return -np.fft.ifft2(np.fft.fft2(images.astype(float)) * phase).real.astype(np.float32)
+    return np.fft.ifft2(np.fft.fft2(images.astype(float)) * phase).real.astype(np.float32)
 
 
 def _particles(series: list[TiltSeries], stacks: tuple[np.ndarray, ...]) -> Particles:
