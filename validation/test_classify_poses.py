@@ -77,7 +77,6 @@ def test_jittered_poses(states, tmp_path, check, claims):
 
 
 @pytest.mark.long
-@pytest.mark.xfail(strict=True, reason="runs agree about 0.37 of the particles, wanted 0.6: two of three runs end where maps differ little")
 def test_climbing(states, tmp_path, check, claims):
     """60 particles at SNR 0.3, orientations off by 10° in each component: three runs of hill climbing against a local search."""
     sim = _simulate(states, tmp_path / "sim", 60, 0.3, *COARSE, "--pose-error", 10, "--position-error", 8)
