@@ -47,9 +47,7 @@ def surface_of_an_ellipsoid(page: Page) -> None:
     corners, normals = (np.array(found[name]).reshape(-1, 3) for name in ("positions", "normals"))
     triangles = np.array(found["triangles"]).reshape(-1, 3)
     edges = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
-    assert {tuple(edge) for edge in edges.tolist()} == {
-        tuple(edge) for edge in edges[:, ::-1].tolist()
-    }  # met from both sides
+    assert {tuple(edge) for edge in edges.tolist()} == {tuple(edge) for edge in edges[:, ::-1].tolist()}  # met from both sides
     a, b, c = (corners[triangles[:, at]] for at in range(3))
     volume = np.einsum("ti,ti->t", a, np.cross(b, c)).sum() / 6
     assert volume == pytest.approx(4 / 3 * math.pi * np.prod(half_axes * step), rel=0.04)
