@@ -7,10 +7,11 @@ import pytest
 import torch
 from alignment_scene import full_placement, true_dataset
 
+from tomobayes.jobs.series_plan import Fitted
 from tomobayes.tiltseries.alignment import Choice, Fitter, weak_prior
 from tomobayes.tiltseries.information import Prior
 from tomobayes.tiltseries.keeping import chosen_by_held_out
-from tomobayes.tiltseries.motion import EXACT, MOST_MODES, chronological_rank, left_out_share, motion_basis
+from tomobayes.tiltseries.motion import EXACT, MOST_MODES, chronological_rank, left_out_share, most_modes, motion_basis
 from tomobayes.tiltseries.motion_scales import MotionPlan, Scales, learned_scales, modes_of
 from tomobayes.tiltseries.placement import Placement, displacement, placement_of
 from tomobayes.tiltseries.tables import Tables
@@ -45,6 +46,14 @@ def test_many_particles_move_in_few_modes(kernel):
     lost = covariance - basis @ basis.T
     assert np.linalg.eigvalsh(lost)[0] > -1e-6 * np.trace(covariance)
     assert np.abs(lost).mean() < 0.3 * covariance.mean()
+
+
+def test_memory_for_modes_has_an_end():
+    """What grows with particles times modes grows no more; a series of 5,000 particles still walks in many."""
+    assert most_modes(64) == MOST_MODES
+    assert [most_modes(count) * count <= 2.5e5 for count in (2_000, 5_000, 100_000)] == [True] * 3
+    assert most_modes(5_000) >= 50
+    assert Fitted(20.0, motion=True, coefficients=0).bytes(5_000, 41, 1 / 8) < 12e9
 
 
 def test_rank_follows_dose():
