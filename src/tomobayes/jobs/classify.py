@@ -102,7 +102,8 @@ def _prepare(parameters: Classify, context: Context) -> _Task:
     plan = memory_plan(
         experiment,
         crew_of(parameters),
-        folds=folds * parameters.k,
+        folds=folds,
+        classes=parameters.k,
         iterations=parameters.max_iter,
         everywhere=parameters.align == "global",
         keep=parameters.keep_iterations,

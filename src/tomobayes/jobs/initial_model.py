@@ -88,7 +88,8 @@ def _prepare(parameters: InitialModel, context: Context) -> _Task:
     plan = memory_plan(
         experiment,
         crew_of(parameters),
-        folds=2 * parameters.classes,
+        folds=2,  # the running means, and what is added to them
+        classes=parameters.classes,
         iterations=settings.max_iterations,
         keep=parameters.keep_iterations,
         cache=parameters.cache_bytes,

@@ -132,6 +132,7 @@ def memory_plan(
     crew: Crew,
     *,
     folds: int = 1,
+    classes: int = 1,
     iterations: int = 0,
     everywhere: bool = True,
     keep: int = 0,
@@ -143,6 +144,7 @@ def memory_plan(
     Parameters
     ----------
     folds : of each half-set; everywhere : whether the first search is over all orientations
+    classes : maps that every particle is compared with; several of them, with one that they have in common
     keep : iterations whose maps and checkpoints are kept
     out : the job's folder, if it is decided
     """
@@ -151,17 +153,18 @@ def memory_plan(
     per_particle = samples * (16 if experiment.source.engine == "subtomograms" else 12)
     portion = int(min(max(PORTION_BYTES / per_particle, 1), MOST_PARTICLES, _largest_group(experiment)))
     cells = _cells(box // 2 - 1)
-    sums, search = CELL_BYTES["sum"] * cells * folds, iterations > 0
-    state = 4 * box**3 * (4 + (2 * folds if folds > 1 else 0)) if search else 0
-    accumulating = cells * (CELL_BYTES["accumulator"] * (crew.threads + 1) + CELL_BYTES["sum"])
-    task = CELL_BYTES["sum"] * cells * min(folds, portion) + accumulating + 3 * portion * per_particle
-    if search:
-        task += CELL_BYTES["transform"] * cells * folds + SEARCH_BYTES_PER_SAMPLE * samples
+    common = int(classes > 1)
+    sums, search = CELL_BYTES["sum"] * cells * folds * classes, iterations > 0
+    state = 4 * box**3 * (4 * classes + (2 * folds * (classes + common) if folds > 1 else 0)) if search else 0
+    accumulating = classes * cells * (CELL_BYTES["accumulator"] * (crew.threads + 1) + CELL_BYTES["sum"])
+    task = CELL_BYTES["sum"] * cells * classes * min(folds, portion) + accumulating + 3 * portion * per_particle
+    if search:  # several classes may be aligned by a part of what they have in common
+        task += CELL_BYTES["transform"] * cells * folds * (classes + 2 * common) + SEARCH_BYTES_PER_SAMPLE * samples
     if search and everywhere:
         coarse = _samples(experiment, min(box // 2 - 1, round(box * experiment.pixel_size_angstrom / SHARED_RESOLUTION)))
         task += SHARED_BYTES + min(16 * portion * SHARED_SHIFTS * coarse, 2 * SHARED_BYTES)
     task += _subtracted_bytes(experiment)
-    solving = CELL_BYTES["sum"] * cells * (3 if folds > 1 else 0) + 40 * (2 * box) * box**2 + state
+    solving = CELL_BYTES["sum"] * cells * ((2 + classes) if folds > 1 else 0) + 40 * (2 * box) * box**2 + state
     return MemoryPlan(
         crew=crew,
         portion=portion,
