@@ -116,6 +116,8 @@ def test_classes_are_found_while_poses_are_searched(mixed):
     *_, last = classify(given, parts, gather, with_classes(state, torch.eye(2)[torch.from_numpy(LABELS)]), searching)
     assert (last.posterior.argmax(1).numpy() == LABELS).mean() >= 0.8
     assert last.search.phase == "local"
+    before, after = (np.linalg.norm(one - table.centre_angstrom, axis=1) for one in (given.centre_angstrom, last.centre_angstrom.numpy()))
+    assert np.median(after) < 0.5 * np.median(before)
 
 
 def test_the_first_better_candidate_is_taken():
