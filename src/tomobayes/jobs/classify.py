@@ -29,6 +29,7 @@ from tomobayes.jobs.parameters import Classify
 from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.references import solvent_mask
 from tomobayes.jobs.refine_files import forget_iterations, forget_maps
+from tomobayes.jobs.taking_part import part_sentences, tell_set_aside
 from tomobayes.model import BadInput, Problem
 
 __all__ = ["run"]
@@ -134,10 +135,7 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
         f"box {source.box} px of {task.experiment.pixel_size_angstrom:g} Å; {task.plan.crew.threads} threads"
     )
     yield from task.plan.sentences
-    if not used.all():
-        yield f"{int((~used).sum())} of {len(used)} particles are left out: their box does not lie inside enough images"
-    if task.dealt:
-        yield "the particles had no half-sets: they were dealt to two, neighbours together"
+    yield from part_sentences(task.experiment, task.dealt)
 
 
 def _finished(task: _Task, running: Execution, parameters: Classify, context: Context) -> ClassState:
@@ -148,6 +146,7 @@ def _finished(task: _Task, running: Execution, parameters: Classify, context: Co
     if state is None:
         with context.log.steps("One map of all particles", None):
             state = consensus(experiment.dataset.particles, task.parts, running.gather, settings, running.executor)
+        tell_set_aside(context.log, experiment, state.set_aside, {})
         running.keeps(state, context.save(BEFORE, state, keep))
     if state.start is None:
         state = _first_classes(task, running, parameters, context, state)
@@ -162,9 +161,7 @@ def _finished(task: _Task, running: Execution, parameters: Classify, context: Co
         with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
             running.tell(step)
             state = next(following)
-        for index in state.set_aside.keys() - before.keys():
-            name, why = experiment.dataset.tilt_series[index].name, state.set_aside[index]
-            context.log.warn(f"tilt series {name} failed three times and is set aside: {why}")
+        tell_set_aside(context.log, experiment, state.set_aside, before)
         context.log.say(class_sentence(state.history[-1]))
         write_class_iteration(context.folder, experiment, settings, state)
         context.show(classification_report(experiment, settings, state, task.dealt))

@@ -26,6 +26,7 @@ from tomobayes.jobs.parameters import InitialModel
 from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.references import solvent_mask
 from tomobayes.jobs.refine_files import forget_iterations, forget_maps
+from tomobayes.jobs.taking_part import part_sentences, tell_set_aside
 from tomobayes.model import BadInput, Problem
 
 __all__ = ["run"]
@@ -147,11 +148,7 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
         f"{edge / settings.first_radius:.0f} to {edge / settings.finest_radius:.0f} Å; {settings.max_iterations} steps in all"
     )
     yield from task.plan.sentences
-    if not experiment.usable.all():
-        left_out = int((~experiment.usable).sum())
-        yield f"{left_out} of {len(experiment.usable)} particles are left out: their box does not lie inside enough images"
-    if task.dealt:
-        yield "the particles had no half-sets: they were dealt to two, neighbours together"
+    yield from part_sentences(task.experiment, task.dealt)
 
 
 def _finished(task: _Task, running: Execution, context: Context, keep: int) -> AbInitioState:
@@ -172,9 +169,7 @@ def _finished(task: _Task, running: Execution, context: Context, keep: int) -> A
         with context.log.steps(f"Step {state.iteration + 1} of {settings.max_iterations}", None) as step:
             running.tell(step)
             state = next(following)
-        for index in state.set_aside.keys() - before.set_aside.keys():
-            name, why = experiment.dataset.tilt_series[index].name, state.set_aside[index]
-            context.log.warn(f"tilt series {name} failed three times and is set aside: {why}")
+        tell_set_aside(context.log, experiment, state.set_aside, before.set_aside)
         if state.axes and not before.axes:
             for k, axes in enumerate(state.axes, start=1):
                 context.log.say(axes_sentence(k, axes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.references import check_fits, read_references, solvent_mask
 from tomobayes.jobs.refine_files import forget_iterations, forget_maps, write_iteration, write_result
 from tomobayes.jobs.refine_report import iteration_sentence, refinement_report
+from tomobayes.jobs.taking_part import part_sentences, tell_set_aside
 from tomobayes.model import BadInput, Map, Problem
 
 __all__ = ["run"]
@@ -136,10 +137,7 @@ def _plan_sentences(task: _Task) -> Iterator[str]:
         f"from {names[source.engine]}; box {source.box} px of {experiment.pixel_size_angstrom:g} Å; {task.plan.crew.threads} threads"
     )
     yield from task.plan.sentences
-    if not used.all():
-        yield f"{int((~used).sum())} of {len(used)} particles are left out: their box does not lie inside enough images"
-    if task.dealt:
-        yield "the particles had no half-sets: they were dealt to two, neighbours together"
+    yield from part_sentences(task.experiment, task.dealt)
 
 
 def _finished(task: _Task, running: Execution, context: Context, keep: int) -> State:
@@ -155,7 +153,7 @@ def _finished(task: _Task, running: Execution, context: Context, keep: int) -> S
             running.tell(step)
             references = None if task.references is None else _tensors(task.references)
             state = initial_state(particles, parts, gather, settings, references, executor)
-        _tell_set_aside(experiment, state, {}, context)
+        tell_set_aside(context.log, experiment, state.set_aside, {})
         running.keeps(state, context.save(0, state, keep))
     else:
         state = resumed(state, settings)
@@ -167,20 +165,13 @@ def _finished(task: _Task, running: Execution, context: Context, keep: int) -> S
         with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
             running.tell(step)
             state = next(following)
-        _tell_set_aside(experiment, state, before, context)
+        tell_set_aside(context.log, experiment, state.set_aside, before)
         context.log.say(iteration_sentence(state.history[-1]))
         write_iteration(context.folder, experiment, settings, state)
         context.show(refinement_report(experiment, settings, state, task.dealt))
         running.keeps(state, context.save(state.iteration, state, keep))
         forget_maps(context.folder, before=state.iteration - keep + 1)
     return state
-
-
-def _tell_set_aside(experiment: Experiment, state: State, before: Mapping[int, str], context: Context) -> None:
-    """Name tilt series that are newly out."""
-    for index, why in state.set_aside.items():
-        if index not in before:
-            context.log.warn(f"tilt series {experiment.dataset.tilt_series[index].name} failed three times and is set aside: {why}")
 
 
 def _tensors(maps: tuple[Map, Map]) -> tuple[torch.Tensor, torch.Tensor]:
