@@ -53,6 +53,16 @@ def test_a_file_that_is_gone_from_a_folder_that_is_there_is_not_another_one(data
         read_dataset(tmp_path / "two")
 
 
+def test_a_job_that_is_gone_is_not_another_one(tmp_path: Path) -> None:
+    """Jobs of one kind hold files of the same names; a job whose project was moved keeps its number."""
+    for job in ("job009", "job005"):
+        (tmp_path / "Refine3D" / job).mkdir(parents=True)
+        (tmp_path / "Refine3D" / job / "run_data.star").touch()
+    (tmp_path / "Refine3D" / "job005").rename(tmp_path / "trash")
+    assert Folders(tmp_path / "Refine3D/job009/run.star", tmp_path).find("Refine3D/job005/run_data.star") is None
+    assert Folders(tmp_path / "Refine3D/job009/run.star", tmp_path).find("/before/Refine3D/job009/run_data.star") is not None
+
+
 def test_names_that_cannot_be_found_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "there.mrc").touch()
     folders = Folders(tmp_path / "one.star", tmp_path)

@@ -100,6 +100,12 @@ def test_what_is_no_map_of_the_project_is_refused(client: TestClient, refined: P
     assert answer.status_code in codes and "x-volume" not in answer.headers
 
 
+def test_maps_of_any_size_are_not_read(client: TestClient, refined: Path, monkeypatch: pytest.MonkeyPatch):
+    assert client.get("/volume/MaskCreate/job001/run_class001.mrc").status_code == 200
+    monkeypatch.setattr("tomobayes.web.volume_page.LARGEST", 16)
+    assert client.get("/volume/MaskCreate/job001/run_class001.mrc").status_code == 400
+
+
 def test_maps_go_to_chimerax(client: TestClient, refined: Path):
     answer = client.get("/chimerax/MaskCreate/job001")
     opened = re.findall(r'open "([^"]+)" id', answer.text)

@@ -14,6 +14,7 @@ ROWS = 1 << 14
 """Worked on at a time, so that they stay in the cache."""
 MOST_DIGITS = 15
 """What a float64 holds exactly, and so does ten to that power: one division rounds once, to what ``float`` makes of the text."""
+POWERS_OF_TEN = np.array([float(10**digits) for digits in range(MOST_DIGITS + 1)])
 WIDEST = 64
 """Letters of a number; longer ones are counted in vain."""
 ZERO, POINT, MINUS, PLUS = (ord(letter) for letter in "0.-+")
@@ -58,5 +59,5 @@ def _decimals(letters: NDArray[np.uint32]) -> tuple[Float, NDArray[np.bool_]]:
             plain |= negative | (letter == PLUS)
         after_point |= is_point
     plain &= (digits > 0) & (digits <= MOST_DIGITS)
-    values = whole / 10.0 ** decimals.clip(0, MOST_DIGITS)
+    values = whole / POWERS_OF_TEN[decimals.clip(0, MOST_DIGITS)]
     return np.where(negative, -values, values), plain

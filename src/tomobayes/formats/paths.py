@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Folders", "name_from"]
 
 MARK_OF_EXPERIMENT = "optimisation_set.star"
+JOB = re.compile(r"job\d{3,}")
 
 
 class Folders:
@@ -66,7 +68,8 @@ class Folders:
             return ()
         above = [base for base in self._star.parents[1:] if (base / MARK_OF_EXPERIMENT).exists()]
         homes = (self._star.parent, *above)
-        places = (home.joinpath(*folder.parts[gone:]) for gone in range(1, len(folder.parts) + 1) for home in homes)
+        reach = range(1, len(folder.parts) + 1)
+        places = (home.joinpath(*folder.parts[gone:]) for gone in reach for home in homes if _may_be(home, folder.parts[:gone]))
         return tuple(dict.fromkeys(place for place in places if place.is_dir()))
 
     def _has(self, path: Path) -> bool:
@@ -74,6 +77,11 @@ class Folders:
         if path not in self._known:
             self._known[path] = path.exists()
         return self._known[path]
+
+
+def _may_be(home: Path, lost: tuple[str, ...]) -> bool:
+    """Whether ``home`` may once have been the folder of that name; a job that is gone is no other job with files of the same names."""
+    return all(part == home.name for part in lost if JOB.fullmatch(part))
 
 
 def name_from(path: Path, root: Path | None = None) -> str:

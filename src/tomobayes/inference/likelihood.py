@@ -20,9 +20,8 @@ def _products(data: Tensor, weight: Tensor, slices: Tensor) -> tuple[Tensor, Ten
     """Re Σ conj(b)·V for all (row of b, slice) and Σ w·|V|² for all (row of w, slice)."""
     flat = torch.view_as_real(slices).flatten(1)
     cross = torch.view_as_real(data).flatten(1) @ flat.T
-    squared = slices.real.square().addcmul_(
-        slices.imag, slices.imag
-    )  # in place: of thousands of slices, a sum's terms are the largest arrays
+    # In place: of thousands of slices, the terms of a sum are the largest arrays.
+    squared = slices.real.square().addcmul_(slices.imag, slices.imag)
     return cross, weight @ squared.T
 
 

@@ -63,7 +63,7 @@ def solve(sums: Sums, ssnr: Tensor | None, filtered: bool = True) -> Tensor:
     ----------
     ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw; None for no prior
     filtered : keep the attenuation w/(w + 1/τ²) that the prior puts on a whole shell; False undoes its mean, so that amplitudes
-        are those of the images and only directions which few images saw are held back
+        are those of the images and only directions which few images saw are held back; says nothing where there is no prior
     """
     seen = _seen(sums)
     if ssnr is None:
@@ -95,7 +95,7 @@ class _Seen:
 
     Parameters
     ----------
-    data : Σb; weight : Σw, at least a thousandth of its shell's mean, so that voxels of less cannot explode, as RELION does
+    data : Σb; weight : Σw, at least a thousandth of its shell's mean: no quotient can explode then, as in RELION
     shell : index of each voxel, radius + 1 outside; mean : of Σw in the shell; known : voxels in shells that were seen
     """
 

@@ -38,7 +38,9 @@ Float32 = NDArray[np.float32]
 
 _NAMES = ("postprocess.mrc", "run_class001.mrc", "merged.mrc")
 USUAL_BOX, LOWPASS_VOXELS, SOFT_EDGE_VOXELS, USUAL_DIAMETER = 32, 2.5, 3.0, 0.9
-TOGETHER, SHOWN = 32, 6
+SHOWN = 6
+COPY_BYTES, TOGETHER_BYTES = 32, 2e8
+"""Of a voxel of a copy while it is made, and what copies that are made together may take."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def run(parameters: MapBack, context: Context) -> Path:
     dataset = _chosen(whole, parameters.tilt_series)
     path, source = _source(parameters)
     grid = _grid(dataset.tilt_series, parameters, source)
-    _refuse_too_large(dataset, grid)
+    _refuse_too_large(dataset, grid, source)
     folder = context.open([members.particles, members.tomograms, path, parameters.mask])
     context.log.say(f"Map: {path}")
     placed = []
@@ -114,11 +116,12 @@ def _grid(tilt_series: Sequence[TiltSeries], parameters: MapBack, source: Map) -
     return TomogramGrid(tuple(binning(series) for series in tilt_series), block=parameters.tomogram_by == "imod")
 
 
-def _refuse_too_large(dataset: Dataset, grid: TomogramGrid) -> None:
-    """A tomogram is made in memory."""
+def _refuse_too_large(dataset: Dataset, grid: TomogramGrid, source: Map) -> None:
+    """A tomogram is made in memory, and so is each copy."""
+    voxels, edge = grid.voxel_angstrom(dataset.tilt_series), source.box * source.pixel_size_angstrom
     for index in np.unique(dataset.particles.tilt_series).tolist():
         series = dataset.tilt_series[index]
-        needed = 8.0 * math.prod(grid.size(series, index))
+        needed = 8.0 * math.prod(grid.size(series, index)) + COPY_BYTES * (edge / float(voxels[index])) ** 3
         if needed > available_bytes():
             what = f"the tomogram of {series.name} takes {gigabytes(needed)}, and {gigabytes(available_bytes())} are free"
             raise BadInput(Problem(None, "--tomogram-bin", what, remedy="ask for a larger binning"))
@@ -137,7 +140,8 @@ def _filled(folder: Path, dataset: Dataset, index: int, grid: TomogramGrid, copy
     series, one = dataset.tilt_series[index], with_rows(dataset, np.flatnonzero(dataset.particles.tilt_series == index))
     size = grid.size(series, index)
     tomogram, voxels = np.zeros(size[::-1], dtype=np.float32), grid.voxels(one, first=0)
-    for rows in np.array_split(np.arange(len(voxels)), -(-len(voxels) // TOGETHER)):
+    together = max(1, int(TOGETHER_BYTES / COPY_BYTES / copy.box**3))
+    for rows in np.array_split(np.arange(len(voxels)), -(-len(voxels) // together)):
         place(tomogram, copy, voxels[rows], one.particles.rotation[rows])
         step(len(rows))
     path, voxel = folder / f"{series.name}_mapback.mrc", grid.binning[index] * series.pixel_size_angstrom

@@ -23,6 +23,9 @@ from tomobayes.web.volumes import VolumeFile, kind_of, packed, volumes_of
 
 __all__ = ["ROUTES", "has_maps", "map_view"]
 
+LARGEST = 1024
+"""Edge of the largest box that is shown."""
+
 
 def has_maps(job: Job) -> bool:
     """Whether a job has left anything that could be a map."""
@@ -52,6 +55,9 @@ def volume(request: Request) -> Response:
     path = inside(the_desk(request).project, request.path_params["path"])
     if path.suffix != ".mrc":
         raise HTTPException(400, "This is no map.")
+    shape = read_header(path).shape  # before anything is read: a tomogram or a stack of images takes many gigabytes
+    if len(set(shape)) > 1 or max(shape) > LARGEST:
+        raise HTTPException(400, f"This is no map: a cube of at most {LARGEST} voxels along an edge.")
     found = packed(path, smooth=integer(request, "smooth", 0, 1, 1) == 1)
     about = {
         "box": len(found.codes),
