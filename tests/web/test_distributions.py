@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,7 @@ def moved() -> Dataset:
 
 
 def titles(dataset: Dataset) -> dict[str, list[str]]:
-    return {section.title: [item.title for item in section.items] for section in sections_of(Data(Path("set.star"), "", dataset))}
+    return {section.title: [item.title for item in section.items] for section in sections_of(Data((), "", dataset))}
 
 
 def test_everything_that_is_known_is_drawn():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import os
 import re
 import shutil
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +20,7 @@ from addresses import HOST
 from PIL import Image
 from starlette.testclient import TestClient
 
+from in_browser import in_browser
 from tomobayes.cli import main
 from tomobayes.formats.mrc import read_map, write_map
 from tomobayes.formats.relion import read_dataset, write_particles
@@ -26,7 +31,12 @@ from tomobayes.imaging.views import views_of
 from tomobayes.model import Dataset
 from tomobayes.web.access import Access
 from tomobayes.web.app import application
+from tomobayes.web.datasets import Data
 from tomobayes.web.particle_panels import OWN_CLASS
+from tomobayes.web.tilt_pictures import Look, picture
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 TINY = [
     "simulate", "--model", "builtin:ribosome", "--angpix", "16", "--box", "24", "--n-series", "2", "--n-particles", "15",
@@ -59,6 +69,15 @@ def opened(project: Path) -> TestClient:
     client = TestClient(application(project, access), base_url=HOST)
     client.get(f"/?token={access.token}")
     return client
+
+
+def copied(project: Path, folder: Path) -> Path:
+    """The same project elsewhere, on its own files."""
+    copy = folder / "copy"
+    shutil.copytree(project, copy)
+    for star in (copy / JOB).rglob("*.star"):
+        star.write_text(star.read_text().replace(str(project), str(copy)))
+    return copy
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +192,70 @@ def test_particles_in_the_tomogram(client, dataset):
     assert "value" not in client.get(f"/placed/{JOB}").json()
 
 
+ENDLESS = ["inf", "-inf", "+inf", "Inf", "INF", "infinity", "-Infinity", "nan", "NaN", "NAN"]
+
+
+def test_columns_that_are_not_finite_have_a_scale_only_of_what_is(project, dataset, tmp_path):
+    copy = copied(project, tmp_path)
+    numbers = np.arange(30.0)
+    numbers[[3, 20]] = np.inf, np.nan
+    columns = {"rlnLogLikeliContribution": numbers.astype(str), "rlnMaxValueProbDistribution": np.array(ENDLESS * 3)}
+    particles = replace(dataset.particles, columns=dataset.particles.columns | columns)
+    write_particles(copy / JOB / "particles.star", read_dataset(copy / JOB, root=copy).with_particles(particles))
+    with opened(copy) as client:
+        some = client.get(f"/placed/{JOB}?colour=rlnLogLikeliContribution").json()
+        assert some["value"][2:5] == [2, None, 4]
+        np.testing.assert_allclose([some["low"], some["high"]], np.percentile(numbers[np.isfinite(numbers)], [2, 98]))
+        assert "low" not in client.get(f"/placed/{JOB}?colour=rlnMaxValueProbDistribution").json()
+
+
+def test_late_answers_do_not_take_the_place_of_newer_ones(project):
+    with in_browser(project) as page:
+        held: list[Route] = []
+        page.goto(f"/tomogram/{JOB}")
+        page.route(re.compile("colour=rlnTomoName"), lambda route: held.append(route))
+        page.select_option("[name=colour]", "rlnTomoName")
+        page.select_option("[name=colour]", "rlnAngleTilt")
+        page.wait_for_selector("#legend b")
+        with page.expect_response(re.compile("colour=rlnTomoName")):
+            held[0].continue_()
+        page.wait_for_timeout(200)
+        assert "TS_01" not in page.inner_text("#legend")
+
+
+def test_pictures_keep_no_data_sets(project):
+    data = Data((), "", read_dataset(project / JOB))
+    known = weakref.ref(data)
+    assert picture(data, 0, 0, Look(0, 0.5))
+    del data
+    gc.collect()
+    assert known() is None
+
+
+def test_images_and_tables_that_are_replaced_are_shown_anew(project, tmp_path):
+    copy = copied(project, tmp_path)
+    images, table = copy / JOB / "TS_02.mrcs", copy / JOB / "tilt_series" / "TS_02.star"
+    with opened(copy) as client:
+        before, versions = client.get(f"/tilt/{JOB}?series=1").content, [version_of(client)]
+        pixels = np.frombuffer(images.read_bytes()[1024:], "<f4")
+        (tmp_path / "new.mrcs").write_bytes(images.read_bytes()[:1024] + (-pixels).tobytes())
+        (tmp_path / "new.mrcs").rename(images)
+        versions.append(version_of(client))
+        after = client.get(f"/tilt/{JOB}?series=1").content
+        os.utime(table, ns=(1, 1))
+        versions.append(version_of(client))
+    assert len(set(versions)) == 3
+    old, new = (np.asarray(Image.open(io.BytesIO(one)), dtype=float).ravel() for one in (before, after))
+    assert np.corrcoef(old, new)[0, 1] < -0.9
+
+
+def version_of(client: TestClient) -> str:
+    """What addresses of pictures say of the data."""
+    found = re.search(r'data-version="([^"]+)"', client.get(f"/series/{JOB}?series=1").text)
+    assert found is not None
+    return found[1]
+
+
 def test_images_that_are_gone_are_told_of(project, dataset, tmp_path):
     """Circles stay where they would be as long as the size of the images is known."""
     copy = tmp_path / "copy"
@@ -188,7 +271,8 @@ def test_images_that_are_gone_are_told_of(project, dataset, tmp_path):
 
 
 REFUSED = [
-    "series=2", "series=x", "series=-2", "series=0.5", "tilt=9", "tilt=-1", "tilt=1e1", "lowpass=-1", "lowpass=nan", "lowpass=inf",
+    "series=2", "series=x", "series=-2", "series=--1", "series=0.5", "series=١", "tilt=9", "tilt=-1", "tilt=1e1", "lowpass=-1",
+    pytest.param("series=" + 5000 * "9", id="series=999..."), "lowpass=nan", "lowpass=inf",
     "lowpass=1e9", "percent=50", "percent=%3Cscript%3Ealert", "diameter=0", "diameter=-5", "diameter=x",
 ]  # fmt: skip
 
@@ -206,6 +290,7 @@ def test_malformed_questions_about_images_are_refused(client, query):
     ("address", "code"),
     [
         ("montage/{job}?sort=rlnNothing", 400),
+        ("montage/{job}?map=", 400),
         ("montage/{job}?map=/etc/passwd", 400),
         ("montage/{job}?map=" + quote("External/job001/../../secret.mrc"), 400),
         ("montage/{job}?page=99", 404),
@@ -254,10 +339,7 @@ def test_real_stacks_are_shown_beside_their_average(shared, tmp_path, monkeypatc
 
 def test_particles_of_classes_are_beside_the_map_of_their_own(project, tmp_path):
     """Two maps, of which the second is empty, and every third particle said to be of its class."""
-    copy = tmp_path / "copy"
-    shutil.copytree(project, copy)
-    for star in (copy / JOB).rglob("*.star"):
-        star.write_text(star.read_text().replace(str(project), str(copy)))
+    copy = copied(project, tmp_path)
     folder = copy / JOB
     blank = read_map(folder / "truth_class1.mrc")
     write_map(folder / "run_class001.mrc", blank)
@@ -288,10 +370,7 @@ def test_maps_of_classes_are_not_offered_where_there_are_none(client):
 
 def test_jobs_of_relion_are_looked_at_like_ours(project, tmp_path):
     """The same files as a job of RELION's: no record, a pipeline with its labels, and the diameter in its job.star."""
-    copy = tmp_path / "copy"
-    shutil.copytree(project, copy)
-    for star in (copy / JOB).rglob("*.star"):
-        star.write_text(star.read_text().replace(str(project), str(copy)))
+    copy = copied(project, tmp_path)
     (copy / JOB / "job.toml").unlink()
     columns = "data_joboptions_values\n\nloop_\n_rlnJobOptionVariable #1\n_rlnJobOptionValue #2\n"
     (copy / JOB / "job.star").write_text(f"{columns}particle_diameter 310\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from tomobayes.formats.relion import OptimisationSet, write_optimisation_set
 from tomobayes.formats.star import Table, write_star
 from tomobayes.model import Map
 from tomobayes.project import Mode, new_record, occupy
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 N = 12
 VALUES = {
@@ -119,3 +123,29 @@ def test_classes_are_chosen_by_clicking_their_maps(refined: str, project: Path):
         page.click(".pick-classes >> text=Open the form")
         page.wait_for_url("**/new/select?*")
         assert (page.input_value("#i"), page.input_value("#classes")) == (refined, "2")
+
+
+def test_columns_that_come_late_or_not_at_all(refined: str, project: Path):
+    """Those asked for last are drawn, whatever comes after them; what cannot be read is told."""
+    with in_browser(project) as page:
+        page.goto(f"/job/{refined}?tab=pick")
+        page.wait_for_selector("#pick[data-state=ready]")
+        held: list[Route] = []
+        page.route(re.compile("x=rlnClassNumber"), lambda route: held.append(route))
+        page.select_option("#across", "rlnClassNumber")
+        page.select_option("#across", "rlnLogLikeliContribution")
+        page.wait_for_selector("#pick[data-state=ready]")
+        with page.expect_response(re.compile("x=rlnClassNumber")):
+            held[0].continue_()
+        page.wait_for_timeout(200)
+        box = page.locator("#pick canvas").first.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 100, box["y"] + 20)
+        page.mouse.down()
+        for x, y in ((box["width"] - 20, 20), (box["width"] - 20, box["height"] - 60), (100, box["height"] - 60)):
+            page.mouse.move(box["x"] + x, box["y"] + y, steps=3)
+        page.mouse.up()
+        assert page.input_value("#within").startswith("'rlnLogLikeliContribution,rlnCoordinateY:")
+        page.route(re.compile("x=rlnMaxValue"), lambda route: route.fulfill(body="abc"))
+        page.select_option("#across", "rlnMaxValueProbDistribution")
+        page.wait_for_selector("#pick .said:visible")

@@ -15,7 +15,6 @@ from tomobayes.report import Item, Section, Table, drawn_sections
 from tomobayes.web.datasets import Data, data_of
 from tomobayes.web.desk import the_desk
 from tomobayes.web.particle_columns import number_columns
-from tomobayes.web.table_numbers import floats
 
 __all__ = ["data_view", "sections_of"]
 
@@ -42,7 +41,7 @@ def sections_of(data: Data) -> list[Section]:
     dataset = data.dataset
     description = describe(dataset)
     found = [
-        _particles(floats(dataset.particles.columns)),
+        _particles(data.numbers),
         Section("Tilt images", tilt_charts(dataset)),
         Section("Motion and deformation", list(_moved(dataset))),
         Section("Tilt series", [Table("Tilt series", description.columns, description.rows)]),

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from tomobayes.model import Dataset, TiltSeries
 from tomobayes.project import Job
 from tomobayes.web.desk import at, integer, job_of, the_desk
+from tomobayes.web.table_numbers import floats
 
 __all__ = ["Data", "data_of", "looks_of", "series_of", "set_of"]
 
 _SET = "TomoOptimisationSet"
+TILT_TABLE, STACK, IMAGE = "rlnTomoTiltSeriesStarFile", "rlnTomoTiltSeriesName", "rlnMicrographName"
+"""Columns with the names of files: of a tilt series, its table and its images in one stack, or else of a tilt its image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set as it was when its files had a certain ``version``; ``source`` is its optimisation set."""
+    """A data set as it was when its ``files``, tables and tilt images, had a certain ``version``."""
 
-    source: Path
+    files: tuple[Path, ...]
     version: str
     dataset: Dataset
+
+    @cached_property
+    def numbers(self) -> Mapping[str, NDArray[np.float64]]:
+        """The particles' columns of numbers."""
+        return floats(self.dataset.particles.columns)
 
 
 def set_of(job: Job) -> str | None:
@@ -44,8 +56,13 @@ def data_of(request: Request) -> Data:
     name = set_of(job)
     if name is None:
         raise HTTPException(404, "This job leaves no particles with tilt series.")
-    found = project / name
-    return _read(project, found, _version(project, found))
+    source = project / name
+    version = _version(_tables(project, source))
+    data = _read(project, source, version)
+    if data.version != _version(data.files):  # images or tables of tilt series, which one knows of only after reading
+        _read.cache_clear()
+        data = _read(project, source, version)
+    return data
 
 
 def series_of(request: Request, data: Data) -> tuple[int, TiltSeries]:
@@ -55,17 +72,45 @@ def series_of(request: Request, data: Data) -> tuple[int, TiltSeries]:
     return index, every[index]
 
 
-def _version(project: Path, source: Path) -> str:
-    """Changes with the files of a set."""
-    from tomobayes.formats.relion import read_optimisation_set
-
-    members = read_optimisation_set(source, project)
-    files = (source, members.particles, members.tomograms, members.trajectories)
-    return "-".join(f"{path.stat().st_mtime_ns:x}" for path in files if path is not None and path.exists())
-
-
 @lru_cache(maxsize=3)
 def _read(project: Path, source: Path, version: str) -> Data:
     from tomobayes.formats.relion import read_dataset
 
-    return Data(source, version, read_dataset(source, root=project, require_images=False))
+    dataset = read_dataset(source, root=project, require_images=False)
+    files = (*_tables(project, source), *dict.fromkeys(_of_series(project, source, dataset)))
+    return Data(files, _version(files), dataset)
+
+
+def _tables(project: Path, source: Path) -> tuple[Path, ...]:
+    """The tables of a set, but for those of single tilt series."""
+    from tomobayes.formats.relion import read_optimisation_set
+
+    members = read_optimisation_set(source, project)
+    return tuple(path for path in (source, members.particles, members.tomograms, members.trajectories) if path is not None)
+
+
+def _of_series(project: Path, source: Path, dataset: Dataset) -> Iterator[Path]:
+    """Tables and images of tilt series, also those that are not there."""
+    from tomobayes.formats.paths import Folders
+    from tomobayes.formats.relion import read_optimisation_set
+
+    folders = Folders(read_optimisation_set(source, project).tomograms or source, project)
+    for series in dataset.tilt_series:
+        if table := series.globals_.get(TILT_TABLE):
+            yield folders.expected(table)
+        stack = series.globals_.get(STACK)
+        for name in [stack] if stack else series.columns.get(IMAGE, ()):
+            yield project / name.rpartition("@")[2]
+
+
+def _version(files: Iterable[Path]) -> str:
+    """Changes with any of the files."""
+    return hashlib.blake2b(" ".join(str(_modified(path)) for path in files).encode(), digest_size=8).hexdigest()
+
+
+def _modified(path: Path) -> int:
+    """When a file was written, 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -77,7 +77,7 @@ def integer(request: Request, name: str, low: int, high: int, default: int) -> i
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.lstrip("-").isdecimal() or not low <= int(text) <= high:
+    if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) is None or not low <= int(text) <= high:
         raise HTTPException(400, f"{name} must be a whole number from {low} to {high}.")
     return int(text)
 

@@ -75,7 +75,7 @@ def _column(request: Request, dataset: Dataset) -> str:
 
 def _shown(request: Request, dataset: Dataset, names: list[str]) -> Shown:
     name = request.query_params.get("map", names[0] if names else "")
-    if name and name not in names:
+    if name not in (names or [""]):
         raise HTTPException(400, "This map is none of the job's or of those that fed it.")
     return Shown(
         exposure=integer(request, "exposure", 0, _exposures(dataset) - 1, 0),

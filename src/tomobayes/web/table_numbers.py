@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tomobayes.formats.decimals import as_floats
 from tomobayes.model import Columns
 
 __all__ = ["floats", "numbers_of"]
@@ -43,6 +44,6 @@ def _numbers(path: Path, modified: int) -> Mapping[str, Float]:
 
 def _as_numbers(cells: NDArray[np.str_]) -> Float | None:
     try:
-        return cells.astype(np.float64)
+        return as_floats(cells)
     except ValueError:
         return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomobayes.formats.mrc_images import MrcImages
 from tomobayes.model import TiltSeries
 from tomobayes.report.pictures import to_grey
 from tomobayes.web.datasets import Data
@@ -37,7 +39,9 @@ def picture(data: Data, series: int, tilt: int, look: Look) -> bytes | None:
     images = data.dataset.tilt_series[series].images
     if images is None:
         return None
-    small, factor = _small(data, series, tilt)
+    assert isinstance(images, MrcImages)  # as all data sets that are read have
+    path, section = images.slices[tilt]
+    small, factor = _small(path, section, path.stat().st_mtime_ns)
     if look.lowpass_angstrom > 0:
         small = smoothed(small, factor * images.pixel_size_angstrom, look.lowpass_angstrom)
     return _jpeg(to_grey(small, *grey_range(small, look.percent)))
@@ -51,12 +55,10 @@ def extent(series: TiltSeries) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=KEPT)
-def _small(data: Data, series: int, tilt: int) -> tuple[NDArray[np.float32], int]:
+def _small(path: Path, section: int, modified: int) -> tuple[NDArray[np.float32], int]:
     from tomobayes.imaging.reduced import reduced
 
-    images = data.dataset.tilt_series[series].images
-    assert images is not None
-    return reduced(images.read(tilt), LONGEST)
+    return reduced(MrcImages.of_stack(path).read(section), LONGEST)
 
 
 def _jpeg(grey: NDArray[np.uint8]) -> bytes:

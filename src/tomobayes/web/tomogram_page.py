@@ -78,7 +78,10 @@ def _size(tomogram_size: tuple[int, int, int], pixel_size_angstrom: float) -> li
 
 
 def _values(column: NDArray[np.str_], rows: NDArray[np.int64]) -> dict[str, Any]:
-    """What particles are coloured by: ``kinds`` and which of them each is, or numbers with where most of all particles' lie."""
+    """What particles are coloured by: ``kinds`` and which of them each is, or numbers with where most of all particles' lie.
+
+    Nothing where there is neither: text of many kinds, or no finite number.
+    """
     few = np.unique(column[:: 1 + len(column) // SAMPLE])  # text is slow to sort
     kinds = np.unique(column) if len(few) <= KINDS else few
     if len(kinds) <= KINDS:
@@ -87,7 +90,10 @@ def _values(column: NDArray[np.str_], rows: NDArray[np.int64]) -> dict[str, Any]
         numbers = column.astype(np.float64)
     except ValueError:
         return {}
-    low, high = np.nanpercentile(numbers, [2, 98])
+    finite = numbers[np.isfinite(numbers)]
+    if not len(finite):
+        return {}
+    low, high = np.percentile(finite, [2, 98])
     known = [value if np.isfinite(value) else None for value in numbers[rows].tolist()]
     return {"value": known, "low": float(low), "high": float(high)}
 

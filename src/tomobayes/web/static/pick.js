@@ -15,6 +15,7 @@ class Picker {
     this.scatter = new Scatter(this.canvas);
     this.line = [];      // what is being drawn, in pixels of the page
     this.polygon = null; // what is chosen, in values
+    this.latest = 0;     // of the questions for columns
     this.listen();
     this.open();
   }
@@ -62,14 +63,20 @@ class Picker {
   }
 
   async columns() {
+    const mine = ++this.latest;
     this.root.dataset.state = "reading";
     const labels = ["#across", "#up"].map((id) => this.of(id).value);
-    const answer = await this.asked(`?${new URLSearchParams({ x: labels[0], y: labels[1] })}`);
-    const values = new Float64Array(await answer.arrayBuffer()), half = values.length / 2;
-    this.scatter.set(values.subarray(0, half), values.subarray(half), labels);
-    this.say("");
-    this.choose(null);
-    this.root.dataset.state = "ready";
+    try {
+      const answer = await this.asked(`?${new URLSearchParams({ x: labels[0], y: labels[1] })}`);
+      const values = new Float64Array(await answer.arrayBuffer()), half = values.length / 2;
+      if (mine !== this.latest) return;
+      this.scatter.set(values.subarray(0, half), values.subarray(half), labels);
+      this.say("");
+      this.choose(null);
+      this.root.dataset.state = "ready";
+    } catch (error) {
+      if (mine === this.latest) this.say(error.message);
+    }
   }
 
   begin(event) {

@@ -18,6 +18,7 @@ let turn = PLANES.xy;
 let zoom = 1;
 let drawn = [];
 let waiting = false;
+let asked = 0;
 
 const times = (a, b) => a.map((row) => [0, 1, 2].map((j) => row[0] * b[0][j] + row[1] * b[1][j] + row[2] * b[2][j]));
 const turned = (p) => turn.map((row) => row[0] * p[0] + row[1] * p[1] + row[2] * p[2]);
@@ -123,9 +124,17 @@ const later = () => {
 
 const load = async () => {
   const query = new URLSearchParams({ series: form.series.value, colour: form.colour.value, v: form.dataset.version });
-  const answer = await fetch(`${form.dataset.placed}?${query}`);
-  if (!answer.ok) { about.textContent = "The particles cannot be shown."; return; }
-  found = await answer.json();
+  const mine = ++asked;
+  try {
+    const answer = await fetch(`${form.dataset.placed}?${query}`);
+    if (!answer.ok) throw new Error(`no particles: ${answer.status}`);
+    const told = await answer.json();
+    if (mine !== asked) return;
+    found = told;
+  } catch (error) {
+    if (mine === asked) about.textContent = `The particles cannot be shown (${error.message}).`;
+    return;
+  }
   document.getElementById("count").textContent = found.number.length;
   legend();
   later();
