@@ -14,6 +14,11 @@ def test_maps_are_opened_at_their_levels(tmp_path: Path):
     assert lines[-1] == "view" and not any("sample" in line for line in lines)
 
 
+def test_quotes_in_names_do_not_end_them(tmp_path: Path):
+    opened = next(map_script([OpenedMap(tmp_path / 'a " b\\c.mrc', 1)]))
+    assert opened == f'open "{tmp_path}/a \\" b\\\\c.mrc" id 1'
+
+
 def test_the_first_map_is_coloured_by_resolution(tmp_path: Path):
     by = Colouring(tmp_path / "locres.mrc", 3.25, 8.0, ("#000001", "#000002", "#000003", "#000004"))
     lines = list(map_script([OpenedMap(tmp_path / "a.mrc", 1)], by))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from tomobayes.formats.mrc import read_map, write_map
+from tomobayes.formats.mrc import read_map, write_map, write_stack
 from tomobayes.model import Map
 from tomobayes.web import volumes
 from tomobayes.web.volumes import packed, volumes_of
@@ -63,6 +63,24 @@ def test_maps_come_result_first_then_the_last_iteration(client: TestClient, refi
     assert names == [*own, "run_it004_half1_class001.mrc", "run_it003_half1_class001.mrc"]
     assert 'value="/volume/MaskCreate/job001/locres.mrc"' in page and 'value="/volume/MaskCreate/job002/mask.mrc"' in page
     assert "viewer.js" in page and "viewer.js" not in client.get("/job/MaskCreate/job001").text
+
+
+def test_nothing_is_turned_where_no_map_is_cubic(client: TestClient, project: Path):
+    """A tomogram of `map-back` and a map of local resolutions, which only colours others."""
+    folder = project / "MaskCreate" / "job001"
+    write_stack(folder / "mask.mrc", np.ones((4, 8, 8), dtype=np.float32), 4.0)
+    write_map(folder / "locres.mrc", blob(8, 4.0))
+    assert "3D map" not in client.get("/job/MaskCreate/job001").text
+    assert client.get("/job/MaskCreate/job001?tab=map").status_code == 404
+    assert "3D map" in client.get("/job/MaskCreate/job002").text
+
+
+def test_scripts_of_jobs_with_names_in_any_letters(client: TestClient, project: Path, refined: Path):
+    (project / "MaskCreate").rename(project / "Маска")
+    pipeline = project / "default_pipeline.star"
+    pipeline.write_text(pipeline.read_text().replace("MaskCreate", "Маска"))
+    answer = client.get("/chimerax/Маска/job001")
+    assert answer.status_code == 200 and 'filename="______job001.cxc"' in answer.headers["content-disposition"]
 
 
 def test_only_maps_on_the_same_voxels_surround_one_another(client: TestClient, project: Path, refined: Path):

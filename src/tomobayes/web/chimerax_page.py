@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,8 @@ def _values(volume: Volume) -> np.ndarray:
 
 
 def _name(job: Job) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in job.name)
+    """The job's, in letters that headers of answers may have."""
+    return re.sub(r"[^A-Za-z0-9]", "_", job.name)
 
 
 ROUTES = [Route("/chimerax/{name:path}", script)]

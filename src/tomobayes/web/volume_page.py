@@ -28,8 +28,8 @@ LARGEST = 1024
 
 
 def has_maps(job: Job) -> bool:
-    """Whether a job has left anything that could be a map."""
-    return next(job.folder.glob("*.mrc"), None) is not None
+    """Whether a job has left a map that can be turned: tomograms and local resolutions alone are none."""
+    return any(one.kind != "resolution" for one in volumes_of(job))
 
 
 def map_view(job: Job, request: Request) -> Mapping[str, Any]:
