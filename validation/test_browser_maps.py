@@ -213,8 +213,6 @@ def opens(project: Path, claims) -> None:
     """Every job of the demo project is a card, and every view of every job says something."""
     jobs = list_jobs(project)
     with in_browser(project) as page:
-        painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-        claims.measured("s to the first paint", painted / 1e3, at_most=2)
         claims.measured("jobs on the page", page.locator(".card").count(), at_least=len(jobs), at_most=len(jobs))
         claims.measured("cards with a map or a curve", page.locator(".card:has(img), .card:has(.spark)").count(), at_least=len(jobs) - 1)
         empty = []
