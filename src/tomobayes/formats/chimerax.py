@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tomobayes.formats.chimerax_maps import quoted
 from tomobayes.formats.text_writer import write_lines
 from tomobayes.formats.voxels import TomogramGrid
 from tomobayes.model import Dataset
@@ -70,14 +71,14 @@ def _markers(scene: Float, rotation: Float, classes: NDArray[np.int64], diameter
 
 
 def _script(markers: Path, scene: Float, rotation: Float, placed: PlacedMap | None, tomogram: Path | None) -> Iterator[str]:
-    yield f'open "{markers.name}" id 1'
+    yield f"open {quoted(Path(markers.name))} id 1"
     if tomogram is not None:
-        yield f'open "{tomogram.name}" id 2'
+        yield f"open {quoted(Path(tomogram.name))} id 2"
     if placed is None:
         return
     middle = placed.box // 2
     for copy, (place, turn) in enumerate(zip(scene, rotation, strict=True), start=2 if tomogram is None else 3):
-        yield f'open "{placed.path.resolve()}" id {copy}'
+        yield f"open {quoted(placed.path.resolve())} id {copy}"
         yield f"volume #{copy} originIndex {middle},{middle},{middle}"
         yield f"view matrix models #{copy},{','.join(f'{value:.6f}' for value in np.column_stack([turn, place]).ravel())}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Colouring", "OpenedMap", "map_script"]
+__all__ = ["Colouring", "OpenedMap", "map_script", "quoted"]
 
 COLOURS = ("#5f93cb", "#dd8f58", "#5fc0a4", "#ab9fe0")
 
@@ -33,7 +33,7 @@ class Colouring:
 def map_script(maps: Sequence[OpenedMap], colouring: Colouring | None = None) -> Iterator[str]:
     """The lines of the script; ``colouring`` is for the first map."""
     for number, one in enumerate(maps, start=1):
-        yield f"open {_quoted(one.path)} id {number}"
+        yield f"open {quoted(one.path)} id {number}"
         yield f"volume #{number} step 1 level {one.level:.6g} color {COLOURS[(number - 1) % len(COLOURS)]}"
         if not one.shown:
             yield f"hide #{number} models"
@@ -42,16 +42,16 @@ def map_script(maps: Sequence[OpenedMap], colouring: Colouring | None = None) ->
     yield "view"
 
 
-def _quoted(path: Path) -> str:
-    """The whole path as one word of a command."""
-    escaped = str(path.resolve()).replace("\\", r"\\").replace('"', r"\"")
+def quoted(path: Path) -> str:
+    """A path as one word of a command."""
+    escaped = str(path).replace("\\", r"\\").replace('"', r"\"")
     return f'"{escaped}"'
 
 
 def _coloured(by: Colouring, number: int) -> Iterator[str]:
     last = len(by.colours) - 1
     labels = [f"{by.low + (by.high - by.low) * at / last:.1f}" if at in (0, last // 2, last) else "" for at in range(last + 1)]
-    yield f"open {_quoted(by.path)} id {number}"
+    yield f"open {quoted(by.path)} id {number}"
     yield f"hide #{number} models"
     yield f"color sample #1 map #{number} palette {':'.join(by.colours)} range {by.low:.3g},{by.high:.3g}"
     yield "key " + " ".join(f"{colour}:{label}" for colour, label in zip(by.colours, labels, strict=True))
