@@ -136,8 +136,14 @@ def _line(made: Measurement) -> str:
 
 
 def _commit() -> str:
-    told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return told.stdout.strip() or "unknown"
+    """What was measured; figures written a moment before do not make it another program."""
+
+    def told(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    records = [f":!{path.relative_to(ROOT)}" for path in (STORE, PAGE)]
+    changed = told("status", "--porcelain", "--untracked-files=no", "--", ".", *records)
+    return (told("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
 
 
 def _page(stored: dict[str, dict[str, object]]) -> str:
