@@ -49,7 +49,14 @@ class Outcome(Generic[Task, Result]):
 
 
 class Executor(Protocol):
-    """Runs tasks that do not depend on each other."""
+    """Runs tasks that do not depend on each other.
+
+    Parameters
+    ----------
+    together : how many things this process may compute at a time between the tasks: its own cores, and those of waiting neighbours
+    """
+
+    together: int
 
     def map_reduce(
         self, function: Callable[[Task], Result], tasks: Sequence[Task], combine: Callable[[Result, Result], Result]
@@ -65,6 +72,8 @@ class Executor(Protocol):
 
 class InProcess:
     """Tasks one after the other; ``done`` is told of each."""
+
+    together = 1
 
     def __init__(self, done: Callable[[Any], None] | None = None) -> None:
         self.done = done

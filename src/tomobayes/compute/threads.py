@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numba
 import torch
 
-__all__ = ["use_threads"]
+__all__ = ["side_by_side", "use_threads"]
+
+Result = TypeVar("Result")
 
 
 def use_threads(wanted: int | None) -> int:
@@ -23,3 +28,11 @@ def use_threads(wanted: int | None) -> int:
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
     return threads
+
+
+def side_by_side(calls: Sequence[Callable[[], Result]], together: int) -> list[Result]:
+    """The result of every call, ``together`` at a time; each computes with as many threads as ever, so to the same bytes."""
+    if together == 1:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(together) as pool:
+        return list(pool.map(lambda call: call(), calls))

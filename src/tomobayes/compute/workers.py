@@ -84,7 +84,8 @@ class OnWorkers:
     threads : of each task
     """
 
-    def __init__(self, client: Client, handle: Callable[[Any], Handle], threads: int) -> None:
+    def __init__(self, client: Client, handle: Callable[[Any], Handle], threads: int, together: int = 1) -> None:
+        self.together = together
         self.done: Callable[[Any], None] | None = None
         self._client, self._handle, self._threads = client, handle, threads
         self._home: dict[bytes, str] = {}

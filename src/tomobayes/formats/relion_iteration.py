@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def read_iteration_model(path: Path) -> IterationModel:
     BadInput
         if it is no model file, or a cell is no number.
     """
-    tables = read_star(path)
-    try:
+    with _expected(path, "model"):
+        tables = read_star(path)
         general = {label: column[0] for label, column in tables["model_general"].columns.items()}
         distribution = tables["model_classes"].columns["rlnClassDistribution"].astype(float)
         return IterationModel(
@@ -55,8 +56,6 @@ def read_iteration_model(path: Path) -> IterationModel:
             distribution=tuple(distribution.tolist()),
             fsc=_fsc(tables, len(distribution)),
         )
-    except (KeyError, IndexError, ValueError) as error:
-        raise BadInput(Problem(path, "", f"this is no model file of a refinement ({error})", remedy="check the path")) from None
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,22 @@ def read_changes(path: Path) -> Changes:
     BadInput
         if it is no such file, or a cell is no number.
     """
-    tables = read_star(path)
-    try:
-        cells = {label: column[0] for label, column in tables["optimiser_general"].columns.items()}
+    with _expected(path, "optimiser"):
+        cells = {label: column[0] for label, column in read_star(path)["optimiser_general"].columns.items()}
         return Changes(
             orientation_degrees=float(cells["rlnChangesOptimalOrientations"]),
             offset_angstrom=float(cells["rlnChangesOptimalOffsets"]),
             classes=float(cells["rlnChangesOptimalClasses"]),
         )
+
+
+@contextmanager
+def _expected(path: Path, kind: str) -> Iterator[None]:
+    """Say of a file that lacks what is asked of it that it is of another kind."""
+    try:
+        yield
     except (KeyError, IndexError, ValueError) as error:
-        raise BadInput(Problem(path, "", f"this is no optimiser file of a refinement ({error})", remedy="check the path")) from None
+        raise BadInput(Problem(path, "", f"this is no {kind} file of a refinement ({error})", remedy="check the path")) from None
 
 
 def _fsc(tables: Mapping[str, Table], n_classes: int) -> tuple[Float, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tomobayes.compute.threads import side_by_side
 from tomobayes.fourier.volume import Sums, radii
 from tomobayes.inference.maximisation import solve, ssnr_from_fsc
 from tomobayes.inference.reconstruction import FoldSums
@@ -38,11 +40,11 @@ def by_half(sums: FoldSums, folds: int) -> HalfSums:
     return one, two
 
 
-def regularised(sums: HalfSums, settings: Settings) -> tuple[Maps, FscCurves]:
+def regularised(sums: HalfSums, settings: Settings, together: int = 1) -> tuple[Maps, FscCurves]:
     """The maps that the sums of every fold and the FSC of the two halves make (eq 13), and that FSC.
 
     The half maps are unfiltered, the references filtered. Below ``settings.join_resolution`` the references see the images of both
-    halves, so that the two cannot drift apart; the half maps, whose FSC is taken, never do.
+    halves, so that the two cannot drift apart; the half maps, whose FSC is taken, never do. ``together`` maps are solved for at a time.
     """
     totals = (_total(sums[0]), _total(sums[1]))
 
@@ -50,21 +52,22 @@ def regularised(sums: HalfSums, settings: Settings) -> tuple[Maps, FscCurves]:
         return masked_fsc(one.numpy(), two.numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group))
 
     ssnr = shared_prior(totals, correlation, settings.tau2_fudge)
-    halves = (solve(totals[0], ssnr, filtered=False), solve(totals[1], ssnr, filtered=False))
-    curves = correlation(*halves)
+    first, second = side_by_side([partial(solve, total, ssnr, filtered=False) for total in totals], together)
+    curves = correlation(first, second)
     ssnr = _trusted_ssnr(curves, totals[0].radius, settings.tau2_fudge)
     shared = joined_shells(settings)
     ssnr[: shared + 1] *= 2
     both = totals[0] + totals[1]
 
-    def reference(own: Sums, everyone: Sums) -> Tensor:
+    def reference(half: int, fold: int | None) -> Tensor:
+        own, everyone = (totals[half], both) if fold is None else (totals[half] - sums[half][fold], both - sums[half][fold])
         return solve(joined(own, everyone, shared), ssnr)
 
-    references = (reference(totals[0], both), reference(totals[1], both))
-    if len(sums[0]) == 1:
-        return Maps(halves, references, (references[:1], references[1:])), curves
-    without = [tuple(reference(total - fold, both - fold) for fold in folds) for total, folds in zip(totals, sums, strict=True)]
-    return Maps(halves, references, (without[0], without[1])), curves
+    left_out = [None] if len(sums[0]) == 1 else [None, *range(len(sums[0]))]
+    found = side_by_side([partial(reference, half, fold) for half in (0, 1) for fold in left_out], together)
+    one, two = found[: len(left_out)], found[len(left_out) :]
+    without = (tuple(one[1:] or one), tuple(two[1:] or two))
+    return Maps((first, second), (one[0], two[0]), without), curves
 
 
 def joined_shells(settings: Settings) -> int:

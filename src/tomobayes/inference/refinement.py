@@ -61,7 +61,9 @@ def iterate(
     if outcome.result is None or len({half for half, _ in outcome.result.sums}) < 2:
         raise EmptyHalfError(outcome.failures)
     without = dict(state.set_aside) | set_aside(outcome.failures)
-    return _next_state(state, settings, outcome.result, _table(particles, state, outcome.result, without), without, parts)
+    return _next_state(
+        state, settings, outcome.result, _table(particles, state, outcome.result, without), without, parts, executor.together
+    )
 
 
 def _table(particles: Particles, state: State, found: Found, without: Mapping[int, str]) -> PoseEstimates:
@@ -78,12 +80,18 @@ def _table(particles: Particles, state: State, found: Found, without: Mapping[in
 
 
 def _next_state(
-    state: State, settings: Settings, found: Found, estimates: PoseEstimates, without: Mapping[int, str], parts: Sequence[Portion]
+    state: State,
+    settings: Settings,
+    found: Found,
+    estimates: PoseEstimates,
+    without: Mapping[int, str],
+    parts: Sequence[Portion],
+    together: int,
 ) -> State:
     """Maps, FSC, noise, and how the next iteration searches."""
     group = torch.from_numpy(settings.group)
     sums = {key: symmetrised(one, group) for key, one in sorted(found.sums.items())}
-    maps, curves = regularised(by_half(sums, len(state.fold_references[0])), settings)
+    maps, curves = regularised(by_half(sums, len(state.fold_references[0])), settings, together)
     members = {key: rows for key, rows in state.members.items() if key[0] not in without}
     rows = torch.from_numpy(np.concatenate(list(members.values())))
     record = _record(state, settings, curves, estimates, rows)

@@ -85,4 +85,4 @@ def execution(
         )
         shelf = Shelf(folder, images, experiment.dataset.particles, gather)
         stack.callback(shelf.clear)
-        yield Execution(OnWorkers(client, shelf, plan.crew.threads), gather, shelf.keeps)
+        yield Execution(OnWorkers(client, shelf, plan.crew.threads, plan.crew.together), gather, shelf.keeps)

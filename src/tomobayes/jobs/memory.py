@@ -20,8 +20,8 @@ __all__ = ["Crew", "MemoryPlan", "available_bytes", "gigabytes", "memory_plan"]
 
 PROCESS_BYTES = 4.4e8
 """A process that has compiled its kernels and holds no data yet."""
-SOLVING_BYTES = 150
-"""Per voxel of a map while it is solved for: its normal equations, and the steps on twice its box."""
+SOLVING_BYTES, MOST_MAPS = 150, 4
+"""Per voxel of a map while it is solved for (its normal equations, and the steps on twice its box), and how many are at a time."""
 PORTION_BYTES, MOST_PARTICLES = 5e8, 64
 """Bounds on the particles that are worked on together."""
 CELL_BYTES = {"sum": 14, "accumulator": 16, "transform": 8}
@@ -50,6 +50,11 @@ class Crew:
     def cores(self) -> int:
         """That compute at a time."""
         return self.threads * max(1, self.workers)
+
+    @property
+    def together(self) -> int:
+        """Maps that the job's own process solves for at a time, on the cores of workers of this machine, which wait meanwhile."""
+        return 1 if self.elsewhere else min(max(1, self.workers), MOST_MAPS)
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,7 @@ def memory_plan(
         coarse = _samples(experiment, min(box // 2 - 1, round(box * experiment.pixel_size_angstrom / SHARED_RESOLUTION)))
         task += SHARED_BYTES + min(16 * portion * SHARED_SHIFTS * coarse, 2 * SHARED_BYTES)
     task += _subtracted_bytes(experiment)
-    solving = CELL_BYTES["sum"] * cells * ((2 + classes) if folds > 1 else 0) + SOLVING_BYTES * box**3 + state
+    solving = CELL_BYTES["sum"] * cells * ((2 + classes) if folds > 1 else 0) + SOLVING_BYTES * box**3 * crew.together + state
     return MemoryPlan(
         crew=crew,
         portion=portion,

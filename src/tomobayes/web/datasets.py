@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from tomobayes.project import Job
 from tomobayes.web.desk import at, integer, job_of, the_desk
 from tomobayes.web.table_numbers import floats
 
-__all__ = ["Data", "data_of", "looks_of", "series_of", "set_of"]
+__all__ = ["Data", "around", "data_of", "looks_of", "series_of", "set_of"]
 
 _SET = "TomoOptimisationSet"
 TILT_TABLE, STACK, IMAGE = "rlnTomoTiltSeriesStarFile", "rlnTomoTiltSeriesName", "rlnMicrographName"
@@ -70,6 +71,14 @@ def series_of(request: Request, data: Data) -> tuple[int, TiltSeries]:
     every = data.dataset.tilt_series
     index = integer(request, "series", 0, len(every) - 1, 0)
     return index, every[index]
+
+
+def around(request: Request, data: Data, index: int) -> dict[str, Any]:
+    """What every page about one tilt series shows beside it: its job, the other looks at it, and the other series."""
+    every = data.dataset.tilt_series
+    counts = np.bincount(data.dataset.particles.tilt_series, minlength=len(every)).tolist()
+    job = job_of(request)
+    return {"job": job, "looks": looks_of(job), "every": list(zip(every, counts, strict=True)), "index": index, "series": every[index]}
 
 
 @lru_cache(maxsize=3)

@@ -74,22 +74,21 @@ def job_of(request: Request) -> Job:
 
 def integer(request: Request, name: str, low: int, high: int, default: int) -> int:
     """A whole number of the query; one out of range, or something else, is refused."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) is None or not low <= int(text) <= high:
-        raise HTTPException(400, f"{name} must be a whole number from {low} to {high}.")
-    return int(text)
+    text = _asked(request, name, r"-?\d{1,18}", low, high, "a whole number")
+    return default if text is None else int(text)
 
 
 def number(request: Request, name: str, low: float, high: float, default: float) -> float:
     """A number of the query; one out of range, or something else, is refused."""
+    text = _asked(request, name, r"-?\d+(\.\d*)?", low, high, "a number")
+    return default if text is None else float(text)
+
+
+def _asked(request: Request, name: str, form: str, low: float, high: float, what: str) -> str | None:
     text = request.query_params.get(name)
-    if text is None:
-        return default
-    if re.fullmatch(r"-?\d+(\.\d*)?", text, re.ASCII) is None or not low <= float(text) <= high:
-        raise HTTPException(400, f"{name} must be a number from {low:g} to {high:g}.")
-    return float(text)
+    if text is not None and (re.fullmatch(form, text, re.ASCII) is None or not low <= float(text) <= high):
+        raise HTTPException(400, f"{name} must be {what} from {low:.15g} to {high:.15g}.")
+    return text
 
 
 def at(name: str, *parts: str) -> str:

@@ -174,7 +174,7 @@ def _range(constraints: list[Any], kind: Kind) -> dict[str, str]:
             case Ge(ge=limit):
                 found["low"] = as_text(limit)
             case Gt(gt=limit):
-                found["low"] = as_text(int(limit) + 1 if kind == "integer" else limit)  # type: ignore[call-overload]
+                found["low"] = as_text(limit + 1 if isinstance(limit, int) and kind == "integer" else limit)
             case Le(le=limit):
                 found["high"] = as_text(limit)
             case Lt(lt=limit):

@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from tomobayes.model import TiltSeries
 from tomobayes.report.figures import tilt_angle_degrees
-from tomobayes.web.datasets import Data, data_of, looks_of, series_of
-from tomobayes.web.desk import integer, job_of, number, page
+from tomobayes.web.datasets import Data, around, data_of, series_of
+from tomobayes.web.desk import integer, number, page
 from tomobayes.web.particle_maps import diameter_of
 from tomobayes.web.tilt_pictures import Look, extent, picture
 
@@ -45,18 +45,13 @@ class TiltRow:
 
 def series_page(request: Request) -> Response:
     """The page of a job's tilt series, one of them opened at one of its images: by default the least tilted."""
-    job, data = job_of(request), data_of(request)
+    data = data_of(request)
     index, series = series_of(request, data)
     tilt = integer(request, "tilt", 0, series.n_tilts - 1, int(np.abs(tilt_angle_degrees(series)).argmin()))
-    counts = np.bincount(data.dataset.particles.tilt_series, minlength=len(data.dataset.tilt_series)).tolist()
     return page(
         request,
         "series.html",
-        job=job,
-        looks=looks_of(job),
-        every=list(zip(data.dataset.tilt_series, counts, strict=True)),
-        index=index,
-        series=series,
+        **around(request, data, index),
         tilt=tilt,
         rows=_rows(data, index, diameter_of(request)),
         shown=extent(series),

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tomobayes.model import Particles
-from tomobayes.web.datasets import data_of, looks_of, series_of
+from tomobayes.web.datasets import around, data_of, series_of
 from tomobayes.web.desk import job_of, jobs_of, page
 from tomobayes.web.particle_maps import diameter_of
 
@@ -31,15 +31,10 @@ def tomogram(request: Request) -> Response:
     columns = data.dataset.particles.columns
     colour = request.query_params.get("colour", "rlnClassNumber" if "rlnClassNumber" in columns else "")
     _check(colour, data.dataset.particles)
-    counts = np.bincount(data.dataset.particles.tilt_series, minlength=len(data.dataset.tilt_series)).tolist()
     return page(
         request,
         "tomogram.html",
-        job=job,
-        looks=looks_of(job),
-        every=list(zip(data.dataset.tilt_series, counts, strict=True)),
-        index=index,
-        series=series,
+        **around(request, data, index),
         size=_size(series.tomogram_size, series.pixel_size_angstrom),
         columns=list(columns),
         colour=colour,
