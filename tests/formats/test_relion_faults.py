@@ -40,6 +40,10 @@ def drop(file: str, table: str, *labels: str) -> Callable[[Path], None]:
     return lambda project: change(project / file, table, edit)
 
 
+def no_rows(file: str, table: str) -> Callable[[Path], None]:
+    return lambda project: change(project / file, table, lambda columns: columns.update({label: columns[label][:0] for label in columns}))
+
+
 def truncate(name: str) -> Callable[[Path], None]:
     return lambda project: (project / name).write_bytes((project / name).read_bytes()[:-40])  # type: ignore[return-value, func-returns-value]
 
@@ -120,6 +124,7 @@ FAULTS = {
         "misses the columns rlnMicrographPreExposure, rlnTomoZRot, rlnDefocusU",
     ),
     "missing global columns": (drop(T, "global", "rlnTomoHand"), T, "table data_global", "misses the column rlnTomoHand"),
+    "no optics groups": (no_rows(P, "optics"), P, "table data_optics", "has no optics groups"),
     "missing optics columns": (drop(P, "optics", "rlnVoltage"), P, "table data_optics", "misses the column rlnVoltage"),
     "NaN position": (
         set_cell(P, "particles", "rlnCenteredCoordinateXAngst", 2, "nan"),

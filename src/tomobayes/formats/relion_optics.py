@@ -48,6 +48,8 @@ def load_optics(tables: Mapping[str, Table], file: Path, tomograms: Tomograms, p
     if not reader.require(REQUIRED):
         return OpticsTable((), ())
     numbers = tuple(reader.integers("rlnOpticsGroup").tolist())
+    if not numbers:
+        reader.report("", "has no optics groups", "write a row for each, or remove the table: the tomograms know their optics, too")
     if len(set(numbers)) < len(numbers):
         reader.report("column rlnOpticsGroup", "optics group numbers occur twice", "give every group its own number")
     voltages, aberrations = reader.floats("rlnVoltage"), reader.floats("rlnSphericalAberration")
