@@ -43,7 +43,7 @@ def _true(given: TiltSeries, truth: Path) -> TiltSeries:
     return found
 
 
-def _with_true_parameters(folder: Path) -> Dataset:
+def with_true_parameters(folder: Path) -> Dataset:
     """All that is known of an experiment of shared/data/simulated, with the half-sets of the particles given."""
     given = read_dataset(folder)
     true = read_dataset(folder, folder / "particles_truth.star").particles
@@ -71,7 +71,7 @@ def _rungs(cycle: Path) -> list[list[str]]:
 def test_ribosomes_with_every_parameter_wrong(shared, tmp_path, claims):
     """Shifts, tilts, defoci wrong and motion unknown, poses right: as RELION had them for its align."""
     folder = shared / "data/simulated/ribosome_errors"
-    write_dataset(tmp_path / "true", _with_true_parameters(folder))
+    write_dataset(tmp_path / "true", with_true_parameters(folder))
     common = ("--particle-diameter", RIBOSOME["diameter"])
     cycle = tmp_path / "cycle"
     mask = ("--mask", folder / "mask.mrc")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numba
 import torch
 
-__all__ = ["side_by_side", "use_threads"]
+__all__ = ["one_thread", "side_by_side", "use_threads"]
 
 Result = TypeVar("Result")
 
@@ -28,6 +29,20 @@ def use_threads(wanted: int | None) -> int:
     torch.set_num_threads(threads)
     numba.set_num_threads(threads)
     return threads
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch in one thread: for many small operations, in which threads wait for each other longer than they compute.
+
+    Decorates functions, too.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def side_by_side(calls: Sequence[Callable[[], Result]], together: int) -> list[Result]:

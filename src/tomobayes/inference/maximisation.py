@@ -16,6 +16,7 @@ from tomobayes.fourier.toeplitz import convolved, response
 from tomobayes.fourier.volume import PADDING, FourierVolume, Sums, box_radii, normal_equations, radii, shell_mean
 from tomobayes.geometry.pointgroups import lattice_rotations, representatives
 from tomobayes.imaging.observation import Statistics
+from tomobayes.inference.extent import Extent
 from tomobayes.inference.least_squares import from_spectrum, least_squares, spectrum_of
 from tomobayes.maps.resampling import fourier_resample
 
@@ -52,7 +53,7 @@ def backproject(
         accumulator.insert(frame_rotation[rows], points, data, weight)
 
 
-def solve(sums: Sums, ssnr: Tensor | None, filtered: bool = True) -> Tensor:
+def solve(sums: Sums, ssnr: Tensor | None, filtered: bool = True, extent: Extent | None = None) -> Tensor:
     """The map that images and prior ask for (eq 11), real (n, n, n).
 
     With a prior, the least-squares map inside the box: the box ties neighbouring frequencies together, so that where the CTF or the
@@ -64,12 +65,14 @@ def solve(sums: Sums, ssnr: Tensor | None, filtered: bool = True) -> Tensor:
     ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw; None for no prior
     filtered : keep the attenuation w/(w + 1/τ²) that the prior puts on a whole shell; False undoes its mean, so that amplitudes
         are those of the images and only directions which few images saw are held back; says nothing where there is no prior
+    extent : where in the box the prior expects density, so that what the particle's sphere holds of neighbouring frequencies helps too
     """
     seen = _seen(sums)
     if ssnr is None:
         return _on_box(from_spectrum(seen.data / seen.weight.clamp_min(1e-30)), sums.box)
     prior, inverse = seen.with_prior(ssnr)
-    solved = least_squares(seen.data, prior, inverse, response(seen.sums))
+    width = None if extent is None else extent.on(seen.sums.box)
+    solved = least_squares(seen.data, prior, inverse, response(seen.sums), width)
     if not filtered:
         share = shell_mean(seen.weight * inverse, seen.shell)[seen.shell]
         solved = from_spectrum(torch.where(seen.known, spectrum_of(solved) / share.clamp_min(1e-30), 0))

@@ -55,7 +55,7 @@ def run(parameters: Reconstruct, context: Context) -> Path:
     with execution(parameters, experiment, plan, folder, context.log) as running:
         sums = _sums(experiment, plan, group, running, context)
     correlation = _correlation(parameters.particle_diameter, len(group), experiment)
-    maps = _solved(sums, correlation)
+    maps = _solved(sums, correlation, parameters.particle_diameter, experiment)
     _write(folder, context, experiment, tuple(one.numpy() for one in maps))
     curves = correlation(maps[0], maps[1])
     context.log.say(f"Resolution (FSC 0.143): {angstrom(curves.resolution_angstrom())}")
@@ -85,10 +85,14 @@ def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], 
     return sums[1, 0], sums[2, 0]
 
 
-def _solved(sums: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves]) -> tuple[Tensor, ...]:
+def _solved(
+    sums: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves], diameter_angstrom: float | None, experiment: Experiment
+) -> tuple[Tensor, ...]:
     """Maps of the halves and of everything, unfiltered."""
-    ssnr = shared_prior(sums, correlation).clamp_min(2 * LEAST_SSNR)
-    return tuple(solve(one, ssnr, filtered=False) for one in (*sums, sums[0] + sums[1]))
+    edge_angstrom = experiment.source.box * experiment.pixel_size_angstrom
+    ssnr, extent = shared_prior(sums, correlation, diameter_angstrom and diameter_angstrom / edge_angstrom)
+    ssnr = ssnr.clamp_min(2 * LEAST_SSNR)
+    return tuple(solve(one, ssnr, filtered=False, extent=extent) for one in (*sums, sums[0] + sums[1]))
 
 
 def _write(folder: Path, context: Context, experiment: Experiment, maps: tuple[NDArray[np.float32], ...]) -> None:

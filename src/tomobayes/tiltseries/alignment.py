@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tomobayes.compute.threads import one_thread
 from tomobayes.tiltseries.chain import factorised
 from tomobayes.tiltseries.descent import Descent, minimised
 from tomobayes.tiltseries.information import Prior, Uncertainty, information_chain, uncertainty
@@ -121,6 +122,7 @@ class Fitter:
         self._free = free = free_parameters(placement, choice)
         self._factor = factorised(information_chain(placement, self._tables.information, prior, free))
 
+    @one_thread()
     def fit(self, chosen: Tensor | None = None, start: Tensor | None = None, enough: float = ENOUGH_NATS, elsewhere: bool = True) -> Fit:
         """The most probable parameters.
 
@@ -161,6 +163,7 @@ class Fitter:
         self._placement.split(parameters)[0][:, 3:RIGID] += torch.where(better[:, None], mean, 0)
         return parameters
 
+    @one_thread()
     def uncertainty(self) -> Uncertainty:
         """Standard errors of the fit to all images."""
         return uncertainty(self._placement, self._factor.inverse(), self._free)

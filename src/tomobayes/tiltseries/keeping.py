@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from tomobayes.compute.threads import one_thread
 from tomobayes.tiltseries.alignment import Choice, Fitter, Group
 from tomobayes.tiltseries.information import Prior
 from tomobayes.tiltseries.placement import Placement
@@ -86,6 +87,7 @@ def _noise_variance(tables: Tables, moved: Tensor) -> Tensor:
     return torch.einsum("pfi,pfij,pfj->pf", moved, tables.information, moved)
 
 
+@one_thread()
 def chosen_by_held_out(placement: Placement, tables: Tables, prior: Prior, wanted: Choice, judges: Tensor) -> Kept:
     """Leave out of what is wanted whatever does not prove itself.
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tomobayes.compute.threads import one_thread
 from tomobayes.tiltseries.alignment import Choice, free_parameters
 from tomobayes.tiltseries.chain import log_marginal
 from tomobayes.tiltseries.information import Prior, information_chain
@@ -107,6 +108,7 @@ class Scales:
         return Scales(motion, self.angles * angles, self.positions * positions)
 
 
+@one_thread()
 def learned_scales(
     start: Scales,
     free: tuple[bool, ...],

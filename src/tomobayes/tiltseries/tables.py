@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tomobayes.compute.threads import one_thread
 from tomobayes.tiltseries.comparison import Comparison
 
 __all__ = ["Tables", "common_peak", "joined_tables", "look_up", "silenced", "some_of", "table_points", "table_step", "tables"]
@@ -57,6 +58,7 @@ def _points(step_angstrom: float, reach_angstrom: float) -> int:
     return 2 * (math.ceil(reach_angstrom / step_angstrom) + 2)
 
 
+@one_thread()
 def tables(
     comparison: Comparison,
     scale: Tensor,
