@@ -131,5 +131,15 @@ def test_maps_go_to_chimerax(client: TestClient, refined: Path):
     level = re.search(r"volume #1 step 1 level (\S+)", answer.text)
     assert level is not None and float(level[1]) == pytest.approx(packed(refined / "run_class001.mrc", smooth=True).level, rel=1e-5)
     assert 'filename="MaskCreate_job001.cxc"' in answer.headers["content-disposition"]
-    assert client.get("/chimerax/MaskCreate/job002").status_code == 404  # it has a mask, but no density
     assert client.get("/chimerax/%2e%2e/%2e%2e/etc").status_code == 404
+
+
+def test_scripts_for_chimerax_are_where_pages_say(client: TestClient, project: Path):
+    """Of a job of masks alone, at a level between inside and outside; none of local resolutions alone."""
+    link = "/chimerax/MaskCreate/job002"
+    assert all(f'href="{link}"' in client.get(f"/job/MaskCreate/job002?tab={tab}").text for tab in ("files", "map"))
+    opened = re.findall(r'open "([^"]+)" id 1\nvolume #1 step 1 level (\S+)', client.get(link).text)
+    assert [Path(path).name for path, _ in opened] == ["mask.mrc"] and 0 < float(opened[0][1]) < 1
+    (project / "MaskCreate" / "job002" / "mask.mrc").unlink()
+    write_map(project / "MaskCreate" / "job002" / "locres.mrc", blob(8, 4.0))
+    assert link not in client.get("/job/MaskCreate/job002?tab=files").text and client.get(link).status_code == 404

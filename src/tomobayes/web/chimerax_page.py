@@ -23,14 +23,15 @@ MOST_MAPS = 8
 
 
 def script(request: Request) -> Response:
-    """The maps that a job ends with, or else those of its last iteration; half-maps are opened and hidden."""
+    """The maps that a job ends with, or else those of its last iteration; half-maps are opened and hidden. Masks, where there is no map."""
     job = job_of(request)
     every = volumes_of(job)
-    densities = [one for one in every if one.kind == "density"]
-    maps = [one for one in densities if one.iteration == densities[0].iteration][:MOST_MAPS]
+    kind = "density" if any(one.kind == "density" for one in every) else "mask"
+    found = [one for one in every if one.kind == kind]
+    maps = [one for one in found if one.iteration == found[0].iteration][:MOST_MAPS]
     if not maps:
         raise HTTPException(404, "This job has no maps.")
-    opened = [OpenedMap(one.path, packed(one.path, smooth=True).level, _is_whole(one)) for one in maps]
+    opened = [OpenedMap(one.path, packed(one.path, smooth=kind == "density").level, _is_whole(one)) for one in maps]
     resolution = next((one for one in every if one.kind == "resolution" and one.frame == maps[0].frame), None)
     lines = map_script(opened, None if resolution is None else _colouring(resolution.path, maps[0].path))
     headers = {"Content-Disposition": f'attachment; filename="{_name(job)}.cxc"'}
