@@ -10,6 +10,8 @@ __all__ = ["as_floats"]
 Float = NDArray[np.float64]
 Text = NDArray[np.str_]
 
+FEW = 512
+"""Numbers that are read sooner one by one: most columns of a set are those of tilt series, with as many rows as tilts."""
 ROWS = 1 << 14
 """Worked on at a time, so that they stay in the cache."""
 MOST_DIGITS = 15
@@ -29,7 +31,7 @@ def as_floats(cells: Text) -> Float:
         where a cell is no number
     """
     width = cells.dtype.itemsize // 4
-    if not 0 < width <= WIDEST or not cells.flags.c_contiguous or cells.ndim != 1:
+    if not 0 < width <= WIDEST or not cells.flags.c_contiguous or cells.ndim != 1 or len(cells) < FEW:
         return cells.astype(np.float64)
     letters = cells.view(np.uint32).reshape(len(cells), width)
     values = np.empty(len(cells))
