@@ -42,6 +42,21 @@ def test_larger_crop_brings_signal_home(shared, check, tmp_path, claims):
     claims.measured("RELION's", relion)
 
 
+def test_where_the_particle_is_tells_of_it(shared, check, tmp_path, claims):
+    """Mean FSC of the merged map to the truth with a diameter, at least that without; the null has every particle turned at random."""
+    data = shared / "data/simulated/ribosome"
+    truth, diameter = data / "truth_class1.mrc", ("--particle-diameter", 270)
+    tomobayes("reconstruct", "--i", data / "optimisation_set.star", "--box", 96, "--o", tmp_path / "without")
+    tomobayes("reconstruct", "--i", data / "optimisation_set.star", "--box", 96, *diameter, "--o", tmp_path / "job")
+    random = _with_random_angles(data, tmp_path)
+    tomobayes("reconstruct", "--p", random, "--t", data / "tomograms.star", "--box", 96, *diameter, "--o", tmp_path / "null")
+    found = {name: mean_fsc(check, tmp_path / name / "merged.mrc", truth, RADIUS_PX) for name in ("job", "without", "null")}
+    claims.measured("mean FSC of the merged map to the truth, diameter given", found["job"], at_least=found["without"], null=found["null"])
+    claims.measured("the same without", found["without"])
+    halves = [fsc_curve(shared, tmp_path / name / "half1.mrc", tmp_path / name / "half2.mrc", RADIUS_PX) for name in ("job", "without")]
+    claims.measured("largest change of the half-maps' FSC", float(abs(halves[0] - halves[1]).max()), at_most=0.05)
+
+
 def _with_random_angles(data, folder):
     import starfile
 

@@ -35,7 +35,7 @@ def use_threads(wanted: int | None) -> int:
 def one_thread() -> Iterator[None]:
     """PyTorch in one thread: for many small operations, in which threads wait for each other longer than they compute.
 
-    Decorates functions, too.
+    Decorates functions, too. Threads that start to compute meanwhile would keep to one as well.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,15 +49,15 @@ def extent_of(half_maps: tuple[Tensor, Tensor], curves: FscCurves, diameter: flo
 
     Returns
     -------
-    None where the box holds nothing but the particle
+    None where the box holds nothing but the particle, or the halves have nothing in common
     """
     box, weight = len(half_maps[0]), curves.corrected.clip(0, 1)
     weight[0] = 0  # the mean of a box is that of its background
     one, two = (multiply_shells(half.numpy(), weight) for half in half_maps)
     inside = sphere_mask(box, diameter * box, EDGE * box)
-    outside = inside == 0
-    if not outside.any():
+    common, outside = one * two, inside == 0
+    shared = float(common[inside == 1].mean())
+    if not outside.any() or shared <= 0:
         return None
-    common = one * two
-    share = max(0.0, float(common[outside].mean())) / max(float(common[inside == 1].mean()), 1e-30)
-    return Extent(diameter, float(np.clip(share**0.5, LEAST_OUTSIDE, 1)))
+    ratio = max(0.0, float(common[outside].mean())) / shared
+    return Extent(diameter, float(np.clip(math.sqrt(ratio), LEAST_OUTSIDE, 1)))

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from tomobayes.compute.threads import side_by_side
 from tomobayes.fourier.volume import Sums, radii
-from tomobayes.inference.extent import Extent, extent_of
 from tomobayes.inference.maximisation import solve, ssnr_from_fsc
 from tomobayes.inference.reconstruction import FoldSums
 from tomobayes.inference.state import FoldMaps, Settings
@@ -52,7 +51,7 @@ def regularised(sums: HalfSums, settings: Settings, together: int = 1) -> tuple[
     def correlation(one: Tensor, two: Tensor) -> FscCurves:
         return masked_fsc(one.numpy(), two.numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group))
 
-    ssnr, _ = shared_prior(totals, correlation, tau2_fudge=settings.tau2_fudge)
+    ssnr = shared_prior(totals, correlation, settings.tau2_fudge)
     first, second = side_by_side([partial(solve, total, ssnr, filtered=False) for total in totals], together)
     curves = correlation(first, second)
     ssnr = _trusted_ssnr(curves, totals[0].radius, settings.tau2_fudge)
@@ -84,18 +83,13 @@ def joined(own: Sums, both: Sums, shells: int) -> Sums:
     return replace(own, data=torch.where(low, both.data / 2, own.data), weight=torch.where(low, both.weight / 2, own.weight))
 
 
-def shared_prior(
-    totals: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves], diameter: float | None = None, tau2_fudge: float = 1.0
-) -> tuple[Tensor, Extent | None]:
+def shared_prior(totals: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves], tau2_fudge: float = 1.0) -> Tensor:
     """(radius+1,) signal-to-noise for the unfiltered maps of two halves, or of both, from how well their plain quotients agree.
 
     It is twice that of a half map: each half has half of the prior, so that the sum of the halves is weighted as the map of all images is.
-    And where in the box the density is, if the particle's diameter (in edges of the box) is known.
     """
-    quotients = solve(totals[0], None), solve(totals[1], None)
-    curves = correlation(*quotients)
-    extent = None if diameter is None else extent_of(quotients, curves, diameter)
-    return 2 * _trusted_ssnr(curves, totals[0].radius, tau2_fudge), extent
+    plain = correlation(solve(totals[0], None), solve(totals[1], None))
+    return 2 * _trusted_ssnr(plain, totals[0].radius, tau2_fudge)
 
 
 def _trusted_ssnr(curves: FscCurves, radius: int, tau2_fudge: float) -> Tensor:

@@ -9,8 +9,9 @@ from tomobayes.fourier.toeplitz import Response, convolved
 
 __all__ = ["from_spectrum", "least_squares", "spectrum_of"]
 
-STEPS = 4
-"""From the quotient on; a fifth changes a map by less than a percent, and its FSC by less than 0.003."""
+STEPS, STEPS_WITHIN = 4, 8
+"""From the quotient on; a fifth changes a map by less than a percent, and its FSC by less than 0.003. Where a width is given, the search
+is slower wherever signal is strong: it stops with a tenth of the amplitude outside still to come, and an FSC that moves no more."""
 
 
 def least_squares(data: Tensor, prior: Tensor, inverse: Tensor, passed: Response, width: Tensor | None = None) -> Tensor:
@@ -37,7 +38,7 @@ def least_squares(data: Tensor, prior: Tensor, inverse: Tensor, passed: Response
     left = from_spectrum(wanted) - product(solved)
     direction = step = from_spectrum(spectrum_of(left) * inverse)
     size = torch.vdot(left.flatten(), step.flatten())
-    for _ in range(STEPS):
+    for _ in range(STEPS if width is None else STEPS_WITHIN):
         if size <= 0:  # solved
             break
         pushed = product(direction)

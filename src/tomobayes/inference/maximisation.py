@@ -65,7 +65,8 @@ def solve(sums: Sums, ssnr: Tensor | None, filtered: bool = True, extent: Extent
     ssnr : (>= radius+1,) τ² per shell in units of the shell's mean variance 1/Σw; None for no prior
     filtered : keep the attenuation w/(w + 1/τ²) that the prior puts on a whole shell; False undoes its mean, so that amplitudes
         are those of the images and only directions which few images saw are held back; says nothing where there is no prior
-    extent : where in the box the prior expects density, so that what the particle's sphere holds of neighbouring frequencies helps too
+    extent : where in the box the prior expects density; frequencies closer than one over its diameter then inform each other, and
+        unfiltered amplitudes are up to a tenth too large where there is little signal
     """
     seen = _seen(sums)
     if ssnr is None:

@@ -20,7 +20,7 @@ __all__ = ["Crew", "MemoryPlan", "available_bytes", "gigabytes", "memory_plan"]
 
 PROCESS_BYTES = 4.4e8
 """A process that has compiled its kernels and holds no data yet."""
-SOLVING_BYTES, MOST_MAPS = 150, 4
+SOLVING_BYTES, MOST_MAPS = 190, 4
 """Per voxel of a map while it is solved for (its normal equations, and the steps on twice its box), and how many are at a time."""
 PORTION_BYTES, MOST_PARTICLES = 5e8, 64
 """Bounds on the particles that are worked on together."""
@@ -171,7 +171,7 @@ def memory_plan(
         coarse = _samples(experiment, min(box // 2 - 1, round(box * experiment.pixel_size_angstrom / SHARED_RESOLUTION)))
         task += SHARED_BYTES + min(16 * portion * SHARED_SHIFTS * coarse, 2 * SHARED_BYTES)
     task += _subtracted_bytes(experiment)
-    solving = CELL_BYTES["sum"] * cells * ((2 + classes) if folds > 1 else 0) + SOLVING_BYTES * box**3 * crew.together + state
+    solving = CELL_BYTES["sum"] * cells * ((2 + classes) if folds > 1 else 1) + SOLVING_BYTES * box**3 * crew.together + state
     return MemoryPlan(
         crew=crew,
         portion=portion,

@@ -15,6 +15,7 @@ from tomobayes.compute.threads import use_threads
 from tomobayes.formats.mrc import write_map
 from tomobayes.fourier.volume import Sums
 from tomobayes.imaging.gathering import portions
+from tomobayes.inference.extent import extent_of
 from tomobayes.inference.halves import shared_prior
 from tomobayes.inference.maximisation import solve
 from tomobayes.inference.reconstruction import reconstruct_halves, signal_free_noise
@@ -88,11 +89,18 @@ def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], 
 def _solved(
     sums: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves], diameter_angstrom: float | None, experiment: Experiment
 ) -> tuple[Tensor, ...]:
-    """Maps of the halves and of everything, unfiltered."""
-    edge_angstrom = experiment.source.box * experiment.pixel_size_angstrom
-    ssnr, extent = shared_prior(sums, correlation, diameter_angstrom and diameter_angstrom / edge_angstrom)
-    ssnr = ssnr.clamp_min(2 * LEAST_SSNR)
-    return tuple(solve(one, ssnr, filtered=False, extent=extent) for one in (*sums, sums[0] + sums[1]))
+    """Maps of the halves and of everything, unfiltered.
+
+    That of everything is expected to have its density where the halves share theirs. The halves themselves are not: what suppresses
+    their solvent ties their shells together, which no correction of an FSC could tell from agreement.
+    """
+    ssnr = shared_prior(sums, correlation).clamp_min(2 * LEAST_SSNR)
+    first, second = (solve(one, ssnr, filtered=False) for one in sums)
+    extent = None
+    if diameter_angstrom is not None:
+        edge_angstrom = experiment.source.box * experiment.pixel_size_angstrom
+        extent = extent_of((first, second), correlation(first, second), diameter_angstrom / edge_angstrom)
+    return first, second, solve(sums[0] + sums[1], ssnr, filtered=False, extent=extent)
 
 
 def _write(folder: Path, context: Context, experiment: Experiment, maps: tuple[NDArray[np.float32], ...]) -> None:

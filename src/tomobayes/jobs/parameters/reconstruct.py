@@ -20,6 +20,7 @@ class Reconstruct(ImageParameters, ComputeParameters):
 
     sym: str = Field("C1", description="Point group: Cn, Dn, T, O or I, axes as in RELION.")
     particle_diameter: PositiveFloat | None = Field(
-        None, description="Diameter (Å) of the particle: where the map has its density, the FSC its mask, and half-sets stay apart."
+        None,
+        description="Diameter (Å) of the particle: the FSC is taken in that sphere, and the merged map expected there.",
     )
     random_seed: NonNegativeInt = Field(0, description="Seed of the half-sets where there are none.")
