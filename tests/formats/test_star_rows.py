@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import timeit
 from pathlib import Path
 
 import numpy as np
@@ -98,13 +97,3 @@ def test_numbers_are_read_at_once_to_the_last_bit(cells: list[str]) -> None:
                 as_floats(np.array(cells))
             return
         assert as_floats(np.array(cells)).tobytes() == expected.tobytes()
-
-
-@pytest.mark.parametrize("n_cells", [41, 20_000])
-def test_numbers_take_no_longer_at_once_than_one_by_one(n_cells: int) -> None:
-    """Columns of a tilt series, and of particles."""
-    cells = np.array([f"{number:.6f}" for number in np.random.default_rng(0).normal(0, 1000, n_cells)])
-    at_once, one_by_one = (
-        min(timeit.repeat(read, number=3, repeat=20)) for read in (lambda: as_floats(cells), lambda: cells.astype(float))
-    )
-    assert at_once < 2 * one_by_one

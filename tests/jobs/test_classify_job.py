@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from tomobayes.cli import main
 from tomobayes.formats.mrc import read_map, write_map
 from tomobayes.formats.relion import read_dataset
 from tomobayes.formats.star import read_star
+from tomobayes.inference.classification.state import ClassRecord
+from tomobayes.jobs.classify_report import doubt_of_classes
 from tomobayes.jobs.frame import Context
 from tomobayes.model import Map
 
@@ -49,6 +52,15 @@ def test_classes_are_found(classified, mixed):
     found = read_dataset(classified).particles.class_number
     right = (found == truth).mean()
     assert max(right, 1 - right) > 0.95
+
+
+def test_classes_that_explain_nothing_are_not_to_be_believed(classified):
+    """Said of those that images held out speak against, and neither of true ones nor of a single map."""
+    two = ClassRecord(9, -1e4, -600.0, (0.9, 0.1), (20.0, 30.0), 0.0, 1.0, 8)
+    assert "600 nats worse" in str(doubt_of_classes(two))
+    assert doubt_of_classes(replace(two, gain=3.0)) is None
+    assert doubt_of_classes(replace(two, gain=0.0, occupancy=(1.0,))) is None
+    assert "not to be believed" not in (classified / "report.json").read_text()
 
 
 def test_files_are_those_of_relion(classified):

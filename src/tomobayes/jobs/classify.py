@@ -18,7 +18,7 @@ from tomobayes.inference.classification.starts import Annealing, random_starts
 from tomobayes.inference.classification.state import ClassSettings, ClassState
 from tomobayes.inference.state import Settings
 from tomobayes.jobs.classify_files import write_class_iteration, write_class_result
-from tomobayes.jobs.classify_report import class_sentence, classification_report, start_sentence
+from tomobayes.jobs.classify_report import class_sentence, classification_report, doubt_of_classes, start_sentence
 from tomobayes.jobs.describe import unoriented
 from tomobayes.jobs.execution import Execution, crew_of, execution
 from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
@@ -64,6 +64,9 @@ def run(parameters: Classify, context: Context) -> Path:
         context.log.say(sentence)
     with execution(parameters, task.experiment, task.plan, folder, context.log) as running:
         state = _finished(task, running, parameters, context)
+    doubt = doubt_of_classes(state.history[-1])
+    if doubt is not None:
+        context.log.warn(doubt)
     context.output(*write_class_result(folder, task.experiment, task.settings, state, parameters.mask))
     context.show(classification_report(task.experiment, task.settings, state, task.dealt))
     return folder

@@ -27,7 +27,7 @@ from tomobayes.report import (
     slices_of,
 )
 
-__all__ = ["class_sentence", "classification_report", "start_sentence"]
+__all__ = ["class_sentence", "classification_report", "doubt_of_classes", "start_sentence"]
 
 NOTHING = "no direction in which particles differ beyond noise"
 
@@ -52,6 +52,14 @@ def start_sentence(start: ClassStart, particles: int) -> str:
     gains = ", ".join(f"{gain:.1f} ± {error:.1f}" for gain, error in zip(start.gain[1:], start.standard_error[1:], strict=True))
     told = f"{start.rank} direction{'s' if start.rank > 1 else ''} in which particles differ" if start.rank else NOTHING
     return f"{told}: held out, {particles} particles are explained better than by one map by {gains} nats"
+
+
+def doubt_of_classes(record: ClassRecord) -> str | None:
+    """What to worry about where several maps explain images, which none of them was made of, no better than one does."""
+    if record.gain > 0 or len(record.occupancy) == 1:
+        return None
+    worse = f"by {format_number(-record.gain, 3)} nats worse than" if record.gain else "no better than"
+    return f"The maps of the classes explain images held out {worse} one map of all particles: these classes are not to be believed."
 
 
 def classification_report(experiment: Experiment, settings: ClassSettings, state: ClassState, dealt: bool) -> Report:
@@ -178,6 +186,9 @@ def _findings(experiment: Experiment, settings: ClassSettings, state: ClassState
         alike = float((state.consistency[state.rows] > 1 - 1e-6).double().mean())
         keep = "select --where 'tomobayesClassConsistency>=0.99'"
         found.append(Finding("note", f"All runs agree about {100 * alike:.0f} % of the particles; {keep} keeps these."))
+    doubt = doubt_of_classes(last)
+    if doubt is not None:
+        found.append(Finding("warning", doubt))
     for name, value in related.items():
         if value > NOTEWORTHY:
             sentence = f"Classes go with something that is no property of the particle: {name.lower()} (correlation {value:.2f})."
