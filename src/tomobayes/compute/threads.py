@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TypeVar
 
 import numba
 import torch
+from dask.system import CPU_COUNT
 
 __all__ = ["one_thread", "side_by_side", "use_threads"]
 
@@ -21,13 +21,12 @@ def use_threads(wanted: int | None) -> int:
 
     Parameters
     ----------
-    wanted : None for all cores this process may use; never more than Numba was started with
+    wanted : None for all cores this process may use, by its affinity and its container's quota; never more than Numba was started with
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     launched = int(vars(numba.config)["NUMBA_NUM_THREADS"])  # the module fills itself, which type checkers cannot see
-    threads = min(wanted or cores, launched)
+    threads = min(wanted or CPU_COUNT, launched)
+    numba.set_num_threads(threads)  # first: as it starts, Numba sets the number of OpenMP's threads, which may be PyTorch's, too
     torch.set_num_threads(threads)
-    numba.set_num_threads(threads)
     return threads
 
 
