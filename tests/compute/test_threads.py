@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import numba
 import pytest
 import torch
 
@@ -18,10 +19,11 @@ LIMITS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
+    before = numba.get_num_threads(), torch.get_num_threads()
     torch.set_num_threads(2)
     yield
-    torch.set_num_threads(before)
+    numba.set_num_threads(before[0])
+    torch.set_num_threads(before[1])
 
 
 def test_small_operations_have_one_thread_and_the_rest_as_before():

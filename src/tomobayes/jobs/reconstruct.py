@@ -56,9 +56,8 @@ def run(parameters: Reconstruct, context: Context) -> Path:
     with execution(parameters, experiment, plan, folder, context.log) as running:
         sums = _sums(experiment, plan, group, running, context)
     correlation = _correlation(parameters.particle_diameter, len(group), experiment)
-    maps = _solved(sums, correlation, parameters.particle_diameter, experiment)
+    maps, curves = _solved(sums, correlation, parameters.particle_diameter, experiment)
     _write(folder, context, experiment, tuple(one.numpy() for one in maps))
-    curves = correlation(maps[0], maps[1])
     context.log.say(f"Resolution (FSC 0.143): {angstrom(curves.resolution_angstrom())}")
     context.show(_report(experiment, maps[2].numpy(), curves, dealt))
     return folder
@@ -88,19 +87,19 @@ def _sums(experiment: Experiment, plan: MemoryPlan, group: NDArray[np.float64], 
 
 def _solved(
     sums: tuple[Sums, Sums], correlation: Callable[[Tensor, Tensor], FscCurves], diameter_angstrom: float | None, experiment: Experiment
-) -> tuple[Tensor, ...]:
-    """Maps of the halves and of everything, unfiltered.
+) -> tuple[tuple[Tensor, ...], FscCurves]:
+    """Maps of the halves and of everything, unfiltered, and how well the halves agree.
 
     That of everything is expected to have its density where the halves share theirs. The halves themselves are not: what suppresses
     their solvent ties their shells together, which no correction of an FSC could tell from agreement.
     """
     ssnr = shared_prior(sums, correlation).clamp_min(2 * LEAST_SSNR)
     first, second = (solve(one, ssnr, filtered=False) for one in sums)
-    extent = None
+    curves, extent = correlation(first, second), None
     if diameter_angstrom is not None:
         edge_angstrom = experiment.source.box * experiment.pixel_size_angstrom
-        extent = extent_of((first, second), correlation(first, second), diameter_angstrom / edge_angstrom)
-    return first, second, solve(sums[0] + sums[1], ssnr, filtered=False, extent=extent)
+        extent = extent_of((first, second), curves, diameter_angstrom / edge_angstrom)
+    return (first, second, solve(sums[0] + sums[1], ssnr, filtered=False, extent=extent)), curves
 
 
 def _write(folder: Path, context: Context, experiment: Experiment, maps: tuple[NDArray[np.float32], ...]) -> None:
