@@ -30,7 +30,7 @@ def test_larger_crop_brings_signal_home(shared, check, tmp_path, claims):
     data = shared / "data/simulated/ribosome"
     truth = data / "truth_class1.mrc"
     tomobayes("reconstruct", "--i", data / "optimisation_set.star", "--box", 96, "--o", tmp_path / "job")
-    random = _with_random_angles(data, tmp_path)
+    random = with_random_angles(data, tmp_path)
     tomobayes("reconstruct", "--p", random, "--t", data / "tomograms.star", "--box", 96, "--o", tmp_path / "null")
     relion = mean_fsc(check, data / "relion/merged.mrc", truth, RADIUS_PX)
     claims.measured(
@@ -48,7 +48,7 @@ def test_where_the_particle_is_tells_of_it(shared, check, tmp_path, claims):
     truth, diameter = data / "truth_class1.mrc", ("--particle-diameter", 270)
     tomobayes("reconstruct", "--i", data / "optimisation_set.star", "--box", 96, "--o", tmp_path / "without")
     tomobayes("reconstruct", "--i", data / "optimisation_set.star", "--box", 96, *diameter, "--o", tmp_path / "job")
-    random = _with_random_angles(data, tmp_path)
+    random = with_random_angles(data, tmp_path)
     tomobayes("reconstruct", "--p", random, "--t", data / "tomograms.star", "--box", 96, *diameter, "--o", tmp_path / "null")
     found = {name: mean_fsc(check, tmp_path / name / "merged.mrc", truth, RADIUS_PX) for name in ("job", "without", "null")}
     claims.measured("mean FSC of the merged map to the truth, diameter given", found["job"], at_least=found["without"], null=found["null"])
@@ -57,7 +57,7 @@ def test_where_the_particle_is_tells_of_it(shared, check, tmp_path, claims):
     claims.measured("largest change of the half-maps' FSC", float(abs(halves[0] - halves[1]).max()), at_most=0.05)
 
 
-def _with_random_angles(data, folder):
+def with_random_angles(data, folder):
     import starfile
 
     tables = starfile.read(data / "particles.star")
