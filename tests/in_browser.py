@@ -35,7 +35,11 @@ def served(project: Path) -> Iterator[str]:
 
 @contextmanager
 def in_browser(project: Path) -> Iterator[Page]:
-    """A browser that was let in and shows the project; errors of its pages fail the test."""
+    """A browser that was let in and shows the project; errors of its pages fail the test.
+
+    What a test waits for must be given as a function: an expression is evaluated anew at every poll, in the page, whose
+    content security policy refuses that.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:

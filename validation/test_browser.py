@@ -109,7 +109,7 @@ def test_project_in_the_browser(project, claims):
         page.goto("/job/Refine3D/job002?tab=iterations")
         picture(page, "iterations")
         page.goto("/")
-        page.wait_for_function("[...document.images].every((image) => image.complete)")
+        page.wait_for_function("() => [...document.images].every((image) => image.complete)")
         picture(page, "project")
 
 

@@ -66,7 +66,7 @@ def test_looking_at_data_in_the_browser(project, claims):
         page.click("button:has-text('Start')")
         page.wait_for_url("**/job/MapBack/job003", timeout=300_000)
         page.wait_for_selector(".pill.succeeded", timeout=300_000)
-        page.wait_for_function("[...document.querySelectorAll('svg image')].length >= 6")
+        page.wait_for_function("() => [...document.querySelectorAll('svg image')].length >= 6")
         picture(page, "map_back")
         claims.measured(
             "tomograms written by a map-back started from the page", len(list(project.glob("MapBack/job003/*.mrc"))), at_least=2
@@ -112,7 +112,7 @@ def settled(page: Page, before: int | None = None) -> int:
         "before => { const shown = document.getElementById('tilts').dataset.shown; return shown !== undefined && shown !== before; }",
         arg=None if before is None else str(before),
     )
-    page.wait_for_function("document.querySelectorAll('#particles circle').length > 0")
+    page.wait_for_function("() => document.querySelectorAll('#particles circle').length > 0")
     return int(page.get_attribute("#tilts", "data-shown"))
 
 
@@ -163,7 +163,7 @@ def tomogram(page: Page, dataset: Dataset, claims) -> None:
     page.focus("#space")
     for key in ("ArrowLeft",) * 4 + ("ArrowDown",) * 5:
         page.keyboard.press(key)
-    page.wait_for_function("document.querySelectorAll('#legend b').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('#legend b').length === 1")
     page.wait_for_timeout(200)
     picture(page, "tomogram")
 
