@@ -10,7 +10,8 @@ from small_experiment import BOX, PIXEL, phantom, random_poses
 from tomobayes.fourier.grids import half_plane
 from tomobayes.fourier.slices import Accumulator, extract_slices
 from tomobayes.fourier.volume import Sums, box_radii, from_map
-from tomobayes.inference.halves import regularised
+from tomobayes.inference.halves import merged, regularised
+from tomobayes.maps.masks import sphere_mask
 
 RADIUS = BOX // 2 - 1
 PLANE = torch.nn.functional.pad(half_plane(RADIUS).float(), (0, 1))
@@ -57,3 +58,15 @@ def test_no_fold_is_in_its_own_reference(experiment):
     (before, _), (after, _) = regularised(common, settings), regularised(changed, settings)
     without, within = (float((a - b).norm()) for a, b in zip(before.fold_references[0], after.fold_references[0], strict=True))
     assert without < 0.1 * within  # the FSC, and with it the filter, is of all
+
+
+def test_the_map_of_all_images_is_nearer_the_truth_than_what_its_halves_expect(experiment):
+    """Nearer in the particle, where twice as many images speak; and outside, where the mean of the halves' has their noise."""
+    sums = ([_noisy(1), _noisy(2)], [_noisy(3), _noisy(4)])
+    settings = replace(experiment.settings, particle_diameter=0.5 * BOX * PIXEL)
+    maps, curves = regularised(sums, settings)
+    truth, inside = torch.from_numpy(phantom().data), torch.from_numpy(sphere_mask(BOX, 0.5 * BOX, 2)) > 0.5
+    mean = (maps.references[0] + maps.references[1]) / 2
+    error = [(one - truth).square() for one in (merged(sums, maps.half_maps, curves, settings), mean)]
+    assert float(error[0][inside].mean()) < 0.7 * float(error[1][inside].mean())
+    assert float(error[0][~inside].mean()) < 0.5 * float(error[1][~inside].mean())

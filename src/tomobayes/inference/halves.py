@@ -12,12 +12,13 @@ from torch import Tensor
 
 from tomobayes.compute.threads import side_by_side
 from tomobayes.fourier.volume import Sums, radii
+from tomobayes.inference.extent import extent_of
 from tomobayes.inference.maximisation import solve, ssnr_from_fsc
 from tomobayes.inference.reconstruction import FoldSums
 from tomobayes.inference.state import FoldMaps, Settings
 from tomobayes.maps.fsc import FscCurves, masked_fsc
 
-__all__ = ["HalfSums", "Maps", "by_half", "regularised", "shared_prior"]
+__all__ = ["HalfSums", "Maps", "by_half", "merged", "regularised", "shared_prior"]
 
 HalfSums = tuple[Sequence[Sums], Sequence[Sums]]
 """Per half, Σb and Σw of each of its folds."""
@@ -68,6 +69,13 @@ def regularised(sums: HalfSums, settings: Settings, together: int = 1) -> tuple[
     one, two = found[: len(left_out)], found[len(left_out) :]
     without = (tuple(one[1:] or one), tuple(two[1:] or two))
     return Maps((first, second), (one[0], two[0]), without), curves
+
+
+def merged(sums: HalfSums, half_maps: tuple[Tensor, Tensor], curves: FscCurves, settings: Settings) -> Tensor:
+    """The filtered map (n, n, n) of all images, with its density where the particle is, as far as two half-maps and their FSC tell."""
+    extent = extent_of(half_maps, curves, settings.particle_diameter / (settings.box * settings.pixel_size_angstrom))
+    everyone = _total([*sums[0], *sums[1]])
+    return solve(everyone, 2 * _trusted_ssnr(curves, everyone.radius, settings.tau2_fudge), extent=extent)
 
 
 def joined_shells(settings: Settings) -> int:

@@ -115,7 +115,8 @@ class State:
 
     Parameters
     ----------
-    half_maps : unregularised maps of the two halves; references : the same filtered, not yet masked
+    half_maps : unregularised maps of the two halves; references : the same filtered, not yet masked; merged : the filtered map of all
+        images, None before the first iteration
     fold_references : per half and fold, what the next expectation compares the fold's particles with: the map of the half's other
         folds, so that no particle is compared with its own noise
     rotation, centre_angstrom : (P, 3, 3) and (P, 3) in the tomogram, of all particles of the data set
@@ -143,6 +144,7 @@ class State:
     radius: int
     angular_step: float
     shift_step_angstrom: float
+    merged: Tensor | None = None
     fsc: FscCurves | None = None
     estimates: PoseEstimates | None = None
     history: tuple[Record, ...] = field(default=())

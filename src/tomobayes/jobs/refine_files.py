@@ -109,9 +109,9 @@ def write_result(folder: Path, experiment: Experiment, settings: Settings, state
 
 
 def final_maps(settings: Settings, state: State) -> NDArray[np.float32]:
-    """Average of the two regularised maps, low-passed where they cease to agree."""
-    merged = ((state.references[0] + state.references[1]) / 2).numpy()
-    resolution = state.history[-1].resolution_angstrom
+    """The map of all images, low-passed where its halves cease to agree."""
+    assert state.merged is not None
+    merged, resolution = state.merged.numpy(), state.history[-1].resolution_angstrom
     return low_pass(merged, settings.pixel_size_angstrom, resolution) if np.isfinite(resolution) else merged
 
 

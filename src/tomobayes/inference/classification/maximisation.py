@@ -19,7 +19,7 @@ from torch import Tensor
 from tomobayes.fourier.volume import Sums
 from tomobayes.inference.classification.expectation import ClassSums
 from tomobayes.inference.classification.state import ClassMaps, ClassSettings
-from tomobayes.inference.halves import regularised
+from tomobayes.inference.halves import merged, regularised
 from tomobayes.inference.maximisation import difference, solve, ssnr_from_fsc
 from tomobayes.maps.spectra import shell_sum, transform
 
@@ -35,6 +35,9 @@ def class_maps(sums: ClassSums, settings: ClassSettings, folds: int) -> ClassMap
     halves = [[_total(every[half, fold, k] for fold in range(folds)) for half in (1, 2)] for k in range(n_classes)]
     consensus, curves = regularised(([_total(of[0] for of in halves)], [_total(of[1] for of in halves)]), settings.images)
     found = [regularised(([one], [two]), settings.images) for one, two in halves]
+    whole = [
+        merged(([one], [two]), maps.half_maps, curve, settings.images) for (one, two), (maps, curve) in zip(halves, found, strict=True)
+    ]
     agreement = [_difference_fsc(maps.half_maps, consensus.half_maps, settings, halves[0][0].radius) for maps, _ in found]
     ssnr = 2 * _ssnr(curves.corrected, halves[0][0].radius, settings)
     tell = [2 * _ssnr(curve, halves[0][0].radius, settings) for curve in agreement]
@@ -45,7 +48,7 @@ def class_maps(sums: ClassSums, settings: ClassSettings, folds: int) -> ClassMap
 
     return ClassMaps(
         references=(tuple(compared(1, fold) for fold in range(folds)), tuple(compared(2, fold) for fold in range(folds))),
-        maps=tuple((maps.references[0] + maps.references[1]) / 2 for maps, _ in found),
+        maps=tuple(whole),
         half_maps=tuple(maps.half_maps for maps, _ in found),
         fsc=tuple(curve for _, curve in found),
         consensus_fsc=curves,
