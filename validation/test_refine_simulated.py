@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from commands import mean_fsc, read_json, tomobayes
+from commands import mean_fsc, read_json, save_like, tomobayes
 from scaling import command
 from test_reconstruct import with_random_angles
+from tomobayes.formats.mrc import read_map
+from tomobayes.maps.resampling import fourier_resample
 
 DIAMETER = 270
 RADIUS_PX = 36
@@ -42,6 +44,25 @@ def _claim_poses(engine, folder, shared, check, claims):
 
 def test_tilt_images(refined, shared, check, claims):
     _claim_poses("tilt images", refined, shared, check, claims)
+
+
+def test_map_of_all_images(refined, work, shared, check, claims):
+    """It is expected where the particle is, which the mean of its half-maps is not; in voxels of 8 Å."""
+    data, halves = shared / "data/simulated/ribosome", [read_map(refined / f"run_half{half}_class001_unfil.mrc") for half in (1, 2)]
+    whole = fourier_resample(read_map(data / "truth_class1.mrc").data, halves[0].box)
+    truth = save_like(work / "truth.mrc", whole, refined / "run_class001.mrc")
+    mean = save_like(work / "mean.mrc", (halves[0].data + halves[1].data) / 2, truth)
+    poses = {
+        "true": ("--i", data / "optimisation_set.star"),
+        "random": ("--p", with_random_angles(data, work), "--t", data / "tomograms.star"),
+    }
+    for name, given in poses.items():
+        tomobayes("reconstruct", *given, "--particle-diameter", DIAMETER, "--box", 48, "--bin", 2, "--o", work / f"binned_{name}")
+    found, bar, oracle, null = (
+        mean_fsc(check, one, truth, RADIUS_PX / 2)
+        for one in (refined / "run_class001.mrc", mean, work / "binned_true/merged.mrc", work / "binned_random/merged.mrc")
+    )
+    claims.measured("mean FSC to the truth, at least that of the mean of the half-maps", found, at_least=bar, oracle=oracle, null=null)
 
 
 @pytest.mark.long

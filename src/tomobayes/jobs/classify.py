@@ -24,11 +24,10 @@ from tomobayes.jobs.execution import Execution, crew_of, execution
 from tomobayes.jobs.experiment import Experiment, load_experiment, symmetry_group, with_halves
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.handles import STATE_CLASSES
+from tomobayes.jobs.iterations import Course, carried_out
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import Classify
-from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.references import solvent_mask
-from tomobayes.jobs.refine_files import forget_iterations, forget_maps
 from tomobayes.jobs.taking_part import part_sentences, tell_set_aside
 from tomobayes.model import BadInput, Problem
 
@@ -57,11 +56,11 @@ class _Task:
 def run(parameters: Classify, context: Context) -> Path:
     """Write RELION's run_* files, iteration by iteration, and an optimisation set for the next job."""
     task = _prepare(parameters, context)
-    if parameters.plan:
-        raise Planned(_plan_sentences(task))
-    folder = context.open([*task.experiment.inputs, parameters.mask, parameters.focus_mask, parameters.align_mask])
-    for sentence in _plan_sentences(task):
-        context.log.say(sentence)
+    folder = context.open_as_planned(
+        _plan_sentences(task),
+        [*task.experiment.inputs, parameters.mask, parameters.focus_mask, parameters.align_mask],
+        parameters.plan,
+    )
     with execution(parameters, task.experiment, task.plan, folder, context.log) as running:
         state = _finished(task, running, parameters, context)
     doubt = doubt_of_classes(state.history[-1])
@@ -155,22 +154,17 @@ def _finished(task: _Task, running: Execution, parameters: Classify, context: Co
         state = _first_classes(task, running, parameters, context, state)
         assert state.start is not None
         context.log.say(start_sentence(state.start, count))
-    else:
-        forget_iterations(context.folder, after=state.iteration)
-    running.keeps(state, context.save(state.iteration, state, keep))
-    following = classify(experiment.dataset.particles, task.parts, running.gather, state, settings, running.executor)
-    while not state.converged and state.iteration < settings.images.max_iterations:
-        before = state.set_aside
-        with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
-            running.tell(step)
-            state = next(following)
-        tell_set_aside(context.log, experiment, state.set_aside, before)
-        context.log.say(class_sentence(state.history[-1]))
-        write_class_iteration(context.folder, experiment, settings, state)
-        context.show(classification_report(experiment, settings, state, task.dealt))
-        running.keeps(state, context.save(state.iteration, state, keep))
-        forget_maps(context.folder, before=state.iteration - keep + 1)
-    return state
+    course = Course(
+        follow=lambda state: classify(experiment.dataset.particles, task.parts, running.gather, state, settings, running.executor),
+        last=settings.images.max_iterations,
+        count=count,
+        title=lambda number: f"Iteration {number}",
+        tell=lambda before, state: [class_sentence(state.history[-1])],
+        write=lambda state: write_class_iteration(context.folder, experiment, settings, state),
+        report=lambda state: classification_report(experiment, settings, state, task.dealt),
+        keep=keep,
+    )
+    return carried_out(course, state, experiment, running, context)
 
 
 def _first_classes(task: _Task, running: Execution, parameters: Classify, context: Context, state: ClassState) -> ClassState:

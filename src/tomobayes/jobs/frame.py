@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from tomobayes.jobs.log import Log, duration, job_log
 from tomobayes.jobs.parameters.base import JobParameters
+from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.said import FOLDER_SAID
 from tomobayes.model import BadInput, Problem
 from tomobayes.project import (
@@ -95,6 +96,15 @@ class Context:
         self.log.say(record.command)
         self.log.say(f"{FOLDER_SAID} {self.folder}")
         return self.folder
+
+    def open_as_planned(self, sentences: Iterable[str], inputs: Iterable[Path | None], only_plan: bool) -> Path:
+        """Take the job's folder and log its plan; `Planned` is raised where nothing but the plan is wanted."""
+        if only_plan:
+            raise Planned(sentences)
+        folder = self.open(inputs)
+        for sentence in sentences:
+            self.log.say(sentence)
+        return folder
 
     def output(self, *paths: Path) -> None:
         """Name files that other jobs may take."""

@@ -21,12 +21,11 @@ from tomobayes.jobs.frame import Context
 from tomobayes.jobs.handles import STATE_CLASSES
 from tomobayes.jobs.initial_model_files import write_ab_initio_maps, write_ab_initio_result
 from tomobayes.jobs.initial_model_report import ab_initio_report, axes_sentence, step_sentence
+from tomobayes.jobs.iterations import Course, carried_out
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import InitialModel
-from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.references import solvent_mask
-from tomobayes.jobs.refine_files import forget_iterations, forget_maps
-from tomobayes.jobs.taking_part import part_sentences, tell_set_aside
+from tomobayes.jobs.taking_part import part_sentences
 from tomobayes.model import BadInput, Problem
 
 __all__ = ["run"]
@@ -51,11 +50,7 @@ class _Task:
 def run(parameters: InitialModel, context: Context) -> Path:
     """Write a map of each class, and the particles with the poses found, for the next job."""
     task = _prepare(parameters, context)
-    if parameters.plan:
-        raise Planned(_plan_sentences(task))
-    folder = context.open([*task.experiment.inputs, parameters.mask])
-    for sentence in _plan_sentences(task):
-        context.log.say(sentence)
+    folder = context.open_as_planned(_plan_sentences(task), [*task.experiment.inputs, parameters.mask], parameters.plan)
     with execution(parameters, task.experiment, task.plan, folder, context.log) as running:
         state = _finished(task, running, context, parameters.keep_iterations)
     context.output(*write_ab_initio_result(folder, task.experiment, task.settings, state, parameters.mask))
@@ -160,22 +155,21 @@ def _finished(task: _Task, running: Execution, context: Context, keep: int) -> A
         with context.log.steps("Noise spectra", count) as step:
             running.tell(step)
             state = ab_initio_state(particles, task.parts, running.gather, settings, running.executor)
-    else:
-        forget_iterations(context.folder, after=state.iteration)
-    running.keeps(state, context.save(state.iteration, state, keep))
-    following = ab_initio(particles, task.parts, running.gather, state, settings, running.executor)
-    while not state.converged:
-        before = state
-        with context.log.steps(f"Step {state.iteration + 1} of {settings.max_iterations}", None) as step:
-            running.tell(step)
-            state = next(following)
-        tell_set_aside(context.log, experiment, state.set_aside, before.set_aside)
-        if state.axes and not before.axes:
-            for k, axes in enumerate(state.axes, start=1):
-                context.log.say(axes_sentence(k, axes))
-        context.log.say(step_sentence(state.history[-1]))
-        write_ab_initio_maps(context.folder, f"run_it{state.iteration:03d}", settings, state)
-        context.show(ab_initio_report(experiment, settings, state, task.dealt))
-        running.keeps(state, context.save(state.iteration, state, keep))
-        forget_maps(context.folder, before=state.iteration - keep + 1)
-    return state
+    course = Course(
+        follow=lambda state: ab_initio(particles, task.parts, running.gather, state, settings, running.executor),
+        last=settings.max_iterations,
+        count=None,
+        title=lambda number: f"Step {number} of {settings.max_iterations}",
+        tell=_step_sentences,
+        write=lambda state: write_ab_initio_maps(context.folder, f"run_it{state.iteration:03d}", settings, state),
+        report=lambda state: ab_initio_report(experiment, settings, state, task.dealt),
+        keep=keep,
+    )
+    return carried_out(course, state, experiment, running, context)
+
+
+def _step_sentences(before: AbInitioState, state: AbInitioState) -> Iterator[str]:
+    if state.axes and not before.axes:
+        for k, axes in enumerate(state.axes, start=1):
+            yield axes_sentence(k, axes)
+    yield step_sentence(state.history[-1])

@@ -162,7 +162,7 @@ def memory_plan(
     cells = _cells(box // 2 - 1)
     common = int(classes > 1)
     sums, search = CELL_BYTES["sum"] * cells * folds * classes, iterations > 0
-    state = 4 * box**3 * (4 * classes + (2 * folds * (classes + common) if folds > 1 else 0)) if search else 0
+    state = 4 * box**3 * (5 * classes + (2 * folds * (classes + common) if folds > 1 else 0)) if search else 0
     accumulating = classes * cells * (CELL_BYTES["accumulator"] * (crew.threads + 1) + CELL_BYTES["sum"])
     task = CELL_BYTES["sum"] * cells * classes * min(folds, portion) + accumulating + 3 * portion * per_particle
     if search:  # several classes may be aligned by a part of what they have in common

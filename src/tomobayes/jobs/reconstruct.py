@@ -26,7 +26,6 @@ from tomobayes.jobs.figures import angstrom, experiment_findings, half_map_fsc
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import Reconstruct
-from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.results import hand_on
 from tomobayes.maps.fsc import FscCurves, masked_fsc
 from tomobayes.maps.masks import sphere_mask
@@ -48,11 +47,7 @@ def run(parameters: Reconstruct, context: Context) -> Path:
     plan = memory_plan(experiment, crew_of(parameters), cache=parameters.cache_bytes, out=parameters.o)
     plan.check()
     sentences = [f"{int(experiment.usable.sum())} of {len(experiment.usable)} particles, {plan.crew.threads} threads", *plan.sentences]
-    if parameters.plan:
-        raise Planned(sentences)
-    folder = context.open(experiment.inputs)
-    for sentence in sentences:
-        context.log.say(sentence)
+    folder = context.open_as_planned(sentences, experiment.inputs, parameters.plan)
     with execution(parameters, experiment, plan, folder, context.log) as running:
         sums = _sums(experiment, plan, group, running, context)
     correlation = _correlation(parameters.particle_diameter, len(group), experiment)

@@ -17,11 +17,11 @@ from tomobayes.jobs.execution import Execution, crew_of, execution
 from tomobayes.jobs.experiment import Experiment, load_experiment, prior_problems, relaxed_group, symmetry_group, with_halves
 from tomobayes.jobs.frame import Context
 from tomobayes.jobs.handles import STATE_CLASSES
+from tomobayes.jobs.iterations import Course, carried_out
 from tomobayes.jobs.memory import MemoryPlan, memory_plan
 from tomobayes.jobs.parameters import Refine
-from tomobayes.jobs.planned import Planned
 from tomobayes.jobs.references import check_fits, read_references, solvent_mask
-from tomobayes.jobs.refine_files import forget_iterations, forget_maps, write_iteration, write_result
+from tomobayes.jobs.refine_files import write_iteration, write_result
 from tomobayes.jobs.refine_report import iteration_sentence, refinement_report
 from tomobayes.jobs.taking_part import part_sentences, tell_set_aside
 from tomobayes.model import BadInput, Map, Problem
@@ -46,11 +46,9 @@ class _Task:
 def run(parameters: Refine, context: Context) -> Path:
     """Write RELION's run_* files, iteration by iteration, and an optimisation set for the next job."""
     task = _prepare(parameters, context)
-    if parameters.plan:
-        raise Planned(_plan_sentences(task))
-    folder = context.open([*task.experiment.inputs, *(parameters.references or ()), parameters.mask])
-    for sentence in _plan_sentences(task):
-        context.log.say(sentence)
+    folder = context.open_as_planned(
+        _plan_sentences(task), [*task.experiment.inputs, *(parameters.references or ()), parameters.mask], parameters.plan
+    )
     with execution(parameters, task.experiment, task.plan, folder, context.log) as running:
         state = _finished(task, running, context, parameters.keep_iterations)
     context.output(*write_result(folder, task.experiment, task.settings, state, parameters.mask))
@@ -154,24 +152,19 @@ def _finished(task: _Task, running: Execution, context: Context, keep: int) -> S
             references = None if task.references is None else _tensors(task.references)
             state = initial_state(particles, parts, gather, settings, references, executor)
         tell_set_aside(context.log, experiment, state.set_aside, {})
-        running.keeps(state, context.save(0, state, keep))
     else:
         state = resumed(state, settings)
-        forget_iterations(context.folder, after=state.iteration)
-        running.keeps(state, context.save(state.iteration, state, keep))
-    following = refine(particles, parts, gather, state, settings, executor)
-    while not state.converged and state.iteration < settings.max_iterations:
-        before = state.set_aside
-        with context.log.steps(f"Iteration {state.iteration + 1}", count) as step:
-            running.tell(step)
-            state = next(following)
-        tell_set_aside(context.log, experiment, state.set_aside, before)
-        context.log.say(iteration_sentence(state.history[-1]))
-        write_iteration(context.folder, experiment, settings, state)
-        context.show(refinement_report(experiment, settings, state, task.dealt))
-        running.keeps(state, context.save(state.iteration, state, keep))
-        forget_maps(context.folder, before=state.iteration - keep + 1)
-    return state
+    course = Course(
+        follow=lambda state: refine(particles, parts, gather, state, settings, executor),
+        last=settings.max_iterations,
+        count=count,
+        title=lambda number: f"Iteration {number}",
+        tell=lambda before, state: [iteration_sentence(state.history[-1])],
+        write=lambda state: write_iteration(context.folder, experiment, settings, state),
+        report=lambda state: refinement_report(experiment, settings, state, task.dealt),
+        keep=keep,
+    )
+    return carried_out(course, state, experiment, running, context)
 
 
 def _tensors(maps: tuple[Map, Map]) -> tuple[torch.Tensor, torch.Tensor]:

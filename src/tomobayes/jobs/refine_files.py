@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +23,6 @@ from tomobayes.model import Dataset, Map, Reference
 
 __all__ = [
     "final_maps",
-    "forget_iterations",
-    "forget_maps",
     "map_spectra",
     "noise_spectra",
     "refined",
@@ -74,25 +71,6 @@ def write_iteration(folder: Path, experiment: Experiment, settings: Settings, st
     for half, reference in enumerate(state.references, start=1):
         _write(folder / f"{stem}_half{half}_class001.mrc", reference, settings)
     write_model(folder / f"{stem}_model.star", _model(folder / f"{stem}_half1_class001.mrc", experiment, settings, state))
-
-
-def forget_iterations(folder: Path, after: int) -> None:
-    """Remove all files of iterations that are to be done again."""
-    for number, path in _of_iterations(folder):
-        if number > after:
-            path.unlink()
-
-
-def forget_maps(folder: Path, before: int) -> None:
-    """Remove the maps of early iterations; their STAR files stay."""
-    for number, path in _of_iterations(folder):
-        if number < before and path.suffix == ".mrc":
-            path.unlink()
-
-
-def _of_iterations(folder: Path) -> list[tuple[int, Path]]:
-    matches = ((re.fullmatch(r"run_it(\d+)_.+", path.name), path) for path in folder.iterdir())
-    return [(int(match[1]), path) for match, path in matches if match]
 
 
 def write_result(folder: Path, experiment: Experiment, settings: Settings, state: State, mask: Path | None) -> list[Path]:
