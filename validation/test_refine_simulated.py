@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from commands import mean_fsc, read_json, save_like, tomobayes
+from commands import fsc_curve, mean_fsc, read_json, save_like, tomobayes
 from scaling import command
 from test_reconstruct import with_random_angles
 from tomobayes.formats.mrc import read_map
@@ -14,6 +14,8 @@ from tomobayes.maps.resampling import fourier_resample
 
 DIAMETER = 270
 RADIUS_PX = 36
+UNFILTERED = 20
+"""Shell, of 48 voxels of 8 Å, short of where a refinement low-passes its map."""
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +61,11 @@ def test_map_of_all_images(refined, work, shared, check, claims):
     for name, given in poses.items():
         tomobayes("reconstruct", *given, "--particle-diameter", DIAMETER, "--box", 48, "--bin", 2, "--o", work / f"binned_{name}")
     found, bar, oracle, null = (
-        mean_fsc(check, one, truth, RADIUS_PX / 2)
+        float(fsc_curve(shared, one, truth, RADIUS_PX // 2)[1 : UNFILTERED + 1].mean())
         for one in (refined / "run_class001.mrc", mean, work / "binned_true/merged.mrc", work / "binned_random/merged.mrc")
     )
-    claims.measured("mean FSC to the truth, at least that of the mean of the half-maps", found, at_least=bar, oracle=oracle, null=null)
+    told = "mean FSC to the truth up to 19 Å, at least that of the mean of the half-maps"
+    claims.measured(told, found, at_least=bar, oracle=oracle, null=null)
 
 
 @pytest.mark.long

@@ -13,12 +13,13 @@ from tomobayes.fourier.slices import Accumulator, extract_slices
 from tomobayes.fourier.toeplitz import Response, convolved, response
 from tomobayes.fourier.volume import Sums, box_radii, from_map, shell_mean
 from tomobayes.inference import least_squares
-from tomobayes.inference.extent import LEAST_OUTSIDE, Extent, extent_of
+from tomobayes.inference.extent import LEAST_OUTSIDE, Extent, extent_of, sphere
 from tomobayes.inference.maximisation import solve
 from tomobayes.maps.fsc import masked_fsc
 from tomobayes.maps.masks import distance_from_centre, sphere_mask
 
 RADIUS, DIAMETER, NOISE = BOX // 2 - 1, 0.4, 15.0
+PARTICLE = sphere(BOX, DIAMETER)
 PLANE = torch.nn.functional.pad(half_plane(RADIUS).float(), (0, 1))
 
 
@@ -34,7 +35,7 @@ def _ball(seed: int = 0) -> torch.Tensor:
 def _learned(signal: torch.Tensor, noise: float) -> Extent | None:
     halves = signal + noise * _noise(1), signal + noise * _noise(2)
     curves = masked_fsc(halves[0].numpy(), halves[1].numpy(), 1.0, None)
-    return extent_of(halves, curves, DIAMETER)
+    return extent_of(halves, curves, PARTICLE)
 
 
 def test_least_is_expected_where_halves_share_nothing():
@@ -58,12 +59,12 @@ def test_an_even_background_says_nothing_of_the_extent():
 
 def test_noise_alone_tells_of_no_extent():
     nothing = torch.zeros(BOX, BOX, BOX)
-    assert extent_of((nothing, nothing), masked_fsc(_noise(1).numpy(), _noise(2).numpy(), 1.0, None), DIAMETER) is None
+    assert extent_of((nothing, nothing), masked_fsc(_noise(1).numpy(), _noise(2).numpy(), 1.0, None), PARTICLE) is None
 
 
 def test_a_box_that_the_particle_fills_has_no_outside():
     halves = _noise(1), _noise(2)
-    assert extent_of(halves, masked_fsc(halves[0].numpy(), halves[1].numpy(), 1.0, None), 2.0) is None
+    assert extent_of(halves, masked_fsc(halves[0].numpy(), halves[1].numpy(), 1.0, None), sphere(BOX, 2.0)) is None
 
 
 def _seen(truth: torch.Tensor, noise: float, radius: int = RADIUS) -> Sums:
@@ -89,7 +90,8 @@ def test_knowing_the_extent_helps_where_contrast_vanishes():
     truth, ssnr = _ball(), torch.full((RADIUS + 1,), 2.0)
     sums = _seen(truth, NOISE)
     without, known, narrow = (
-        _agreement(solve(sums, ssnr, filtered=False, extent=one), truth) for one in (None, Extent(DIAMETER, 0.1), Extent(0.15, 0.1))
+        _agreement(solve(sums, ssnr, filtered=False, extent=one), truth)
+        for one in (None, Extent(PARTICLE, 0.1), Extent(sphere(BOX, 0.15), 0.1))
     )
     assert (known > without - 0.01).all()
     assert (known - without).max() > 0.08
@@ -99,19 +101,19 @@ def test_knowing_the_extent_helps_where_contrast_vanishes():
 def test_an_even_extent_says_nothing(monkeypatch):
     monkeypatch.setattr(least_squares, "STEPS", least_squares.STEPS_WITHIN)
     sums, ssnr = _seen(_ball(), NOISE), torch.full((RADIUS + 1,), 2.0)
-    torch.testing.assert_close(solve(sums, ssnr, extent=Extent(DIAMETER, 1.0)), solve(sums, ssnr), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(solve(sums, ssnr, extent=Extent(PARTICLE, 1.0)), solve(sums, ssnr), rtol=1e-4, atol=1e-5)
 
 
 def test_a_map_of_less_resolution_has_the_same_extent():
     truth = _ball()
-    found = solve(_seen(truth, 1.0, radius=8), torch.full((9,), 1e3), extent=Extent(DIAMETER, 0.1))
+    found = solve(_seen(truth, 1.0, radius=8), torch.full((9,), 1e3), extent=Extent(PARTICLE, 0.1))
     assert _agreement(found, truth)[:5].min() > 0.9
 
 
 def test_the_search_ends_at_the_solution(monkeypatch):
     """Given time: (D·W·D + 1/τ²)·u = D·Σb at V = D·u, on the frequencies that are known."""
     monkeypatch.setattr(least_squares, "STEPS_WITHIN", 60)
-    passed, extent = response(_seen(_ball(), NOISE)), Extent(DIAMETER, 0.3)
+    passed, extent = response(_seen(_ball(), NOISE)), Extent(PARTICLE, 0.3)
     draws, known = torch.Generator().manual_seed(1), box_radii(BOX) <= RADIUS
     data = torch.where(known, least_squares.spectrum_of(torch.randn(BOX, BOX, BOX, generator=draws)), 0)
     weight = convolved_with_a_point(passed)

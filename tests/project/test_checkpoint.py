@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tomobayes.model import BadInput
 from tomobayes.project import latest_checkpoint, load_state, save_checkpoint, save_state
 
 
@@ -78,6 +79,15 @@ def test_any_array_comes_back(tmp_path_factory, array):
     back = load_state(save_state(path, Inner(array, "x")), (Inner,)).map
     assert back.dtype == array.dtype
     np.testing.assert_array_equal(back, array)
+
+
+def test_state_of_another_version_is_refused(tmp_path):
+    """Fields that were added or dropped since, or a dataclass that is no more."""
+    path = save_state(tmp_path / "s.npz", Inner(np.ones(2), "x"))
+    added, dropped = make_dataclass("Inner", ["map", "name", "mask"]), make_dataclass("Inner", ["map"])
+    for classes, told in (((added,), "Inner: mask"), ((dropped,), "Inner: name"), ((State,), "Inner: map, name")):
+        with pytest.raises(BadInput, match=told):
+            load_state(path, classes)
 
 
 def test_newest_wins_and_old_ones_go(tmp_path):

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from tomobayes.compute.threads import side_by_side
 from tomobayes.fourier.volume import Sums, radii
-from tomobayes.inference.extent import extent_of
+from tomobayes.inference.extent import extent_of, sphere
 from tomobayes.inference.maximisation import solve, ssnr_from_fsc
 from tomobayes.inference.reconstruction import FoldSums
 from tomobayes.inference.state import FoldMaps, Settings
 from tomobayes.maps.fsc import FscCurves, masked_fsc
 
-__all__ = ["HalfSums", "Maps", "by_half", "merged", "regularised", "shared_prior"]
+__all__ = ["HalfSums", "Maps", "by_half", "of_all_images", "regularised", "shared_prior", "unfiltered"]
 
 HalfSums = tuple[Sequence[Sums], Sequence[Sums]]
 """Per half, Σb and Σw of each of its folds."""
@@ -26,11 +26,12 @@ HalfSums = tuple[Sequence[Sums], Sequence[Sums]]
 
 @dataclass(frozen=True)
 class Maps:
-    """Maps of the two halves, fields as in ``State``: unregularised, filtered, and filtered without each fold."""
+    """Fields as in ``State``: unregularised maps of the two halves, the same filtered, filtered without each fold, and of all images."""
 
     half_maps: tuple[Tensor, Tensor]
     references: tuple[Tensor, Tensor]
     fold_references: FoldMaps
+    merged: Tensor
 
 
 def by_half(sums: FoldSums, folds: int) -> HalfSums:
@@ -44,17 +45,11 @@ def by_half(sums: FoldSums, folds: int) -> HalfSums:
 def regularised(sums: HalfSums, settings: Settings, together: int = 1) -> tuple[Maps, FscCurves]:
     """The maps that the sums of every fold and the FSC of the two halves make (eq 13), and that FSC.
 
-    The half maps are unfiltered, the references filtered. Below ``settings.join_resolution`` the references see the images of both
-    halves, so that the two cannot drift apart; the half maps, whose FSC is taken, never do. ``together`` maps are solved for at a time.
+    Below ``settings.join_resolution`` the references see the images of both halves, so that the two cannot drift apart; the half maps,
+    whose FSC is taken, never do. ``together`` maps are solved for at a time.
     """
     totals = (_total(sums[0]), _total(sums[1]))
-
-    def correlation(one: Tensor, two: Tensor) -> FscCurves:
-        return masked_fsc(one.numpy(), two.numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group))
-
-    ssnr = shared_prior(totals, correlation, settings.tau2_fudge)
-    first, second = side_by_side([partial(solve, total, ssnr, filtered=False) for total in totals], together)
-    curves = correlation(first, second)
+    half_maps, curves = unfiltered(totals, settings, together)
     ssnr = _trusted_ssnr(curves, totals[0].radius, settings.tau2_fudge)
     shared = joined_shells(settings)
     ssnr[: shared + 1] *= 2
@@ -65,17 +60,32 @@ def regularised(sums: HalfSums, settings: Settings, together: int = 1) -> tuple[
         return solve(joined(own, everyone, shared), ssnr)
 
     left_out = [None] if len(sums[0]) == 1 else [None, *range(len(sums[0]))]
-    found = side_by_side([partial(reference, half, fold) for half in (0, 1) for fold in left_out], together)
+    calls = [partial(reference, half, fold) for half in (0, 1) for fold in left_out]
+    *found, merged = side_by_side([*calls, partial(of_all_images, both, half_maps, curves, settings)], together)
     one, two = found[: len(left_out)], found[len(left_out) :]
     without = (tuple(one[1:] or one), tuple(two[1:] or two))
-    return Maps((first, second), (one[0], two[0]), without), curves
+    return Maps(half_maps, (one[0], two[0]), without, merged), curves
 
 
-def merged(sums: HalfSums, half_maps: tuple[Tensor, Tensor], curves: FscCurves, settings: Settings) -> Tensor:
-    """The filtered map (n, n, n) of all images, with its density where the particle is, as far as two half-maps and their FSC tell."""
-    extent = extent_of(half_maps, curves, settings.particle_diameter / (settings.box * settings.pixel_size_angstrom))
-    everyone = _total([*sums[0], *sums[1]])
-    return solve(everyone, 2 * _trusted_ssnr(curves, everyone.radius, settings.tau2_fudge), extent=extent)
+def unfiltered(totals: tuple[Sums, Sums], settings: Settings, together: int = 1) -> tuple[tuple[Tensor, Tensor], FscCurves]:
+    """Maps (n, n, n) of two halves, each shell with the amplitude that the images give it, and their FSC."""
+
+    def correlation(one: Tensor, two: Tensor) -> FscCurves:
+        return masked_fsc(one.numpy(), two.numpy(), settings.pixel_size_angstrom, settings.mask, symmetry_order=len(settings.group))
+
+    ssnr = shared_prior(totals, correlation, settings.tau2_fudge)
+    first, second = side_by_side([partial(solve, total, ssnr, filtered=False) for total in totals], together)
+    return (first, second), correlation(first, second)
+
+
+def of_all_images(both: Sums, half_maps: tuple[Tensor, Tensor], curves: FscCurves, settings: Settings) -> Tensor:
+    """The filtered map (n, n, n) of all images, expected to have its density where the particle is.
+
+    That is inside the sphere of the particle's diameter or the mask, whichever reaches further, and elsewhere as far as the halves tell.
+    """
+    ball = sphere(settings.box, settings.particle_diameter / (settings.box * settings.pixel_size_angstrom))
+    extent = extent_of(half_maps, curves, torch.maximum(ball, torch.from_numpy(settings.mask)))
+    return solve(both, 2 * _trusted_ssnr(curves, both.radius, settings.tau2_fudge), extent=extent)
 
 
 def joined_shells(settings: Settings) -> int:

@@ -72,6 +72,7 @@ def initial_state(
         half_maps=maps.half_maps,
         references=maps.references,
         fold_references=maps.fold_references,
+        merged=maps.merged,
         rotation=rotation,
         centre_angstrom=centre,
         sigma2={key: sigma2[key] for key in members},
@@ -95,7 +96,7 @@ def _from_elsewhere(references: tuple[Tensor, Tensor], settings: Settings, folds
     """Given maps, blurred; and the shell to which they are good."""
     resolution = settings.initial_lowpass or DEFAULT_LOWPASS
     first, second = (_low_passed(one, settings, resolution) for one in references)
-    return Maps(references, (first, second), ((first,) * folds, (second,) * folds)), settings.shell(resolution)
+    return Maps(references, (first, second), ((first,) * folds, (second,) * folds), (first + second) / 2), settings.shell(resolution)
 
 
 def _from_poses(sums: HalfSums, settings: Settings) -> tuple[Maps, int]:
@@ -106,7 +107,8 @@ def _from_poses(sums: HalfSums, settings: Settings) -> tuple[Maps, int]:
         return maps, max(last_shell_above(curves.corrected), 4)
     first, second = (_low_passed(one, settings, resolution) for one in maps.half_maps)
     of_first, of_second = (tuple(_low_passed(one, settings, resolution) for one in folds) for folds in maps.fold_references)
-    return Maps(maps.half_maps, (first, second), (of_first, of_second)), settings.shell(resolution)
+    merged = _low_passed(maps.merged, settings, resolution)
+    return Maps(maps.half_maps, (first, second), (of_first, of_second), merged), settings.shell(resolution)
 
 
 @dataclass(frozen=True)
@@ -144,4 +146,5 @@ def _on_image_scale(
         raise EmptyHalfError(outcome.failures)
     scale, folds = outcome.result or {}, len(state.fold_references[0])
     first, second = (reference * scale[half] for half, reference in zip((1, 2), state.references, strict=True))
-    return replace(state, references=(first, second), fold_references=((first,) * folds, (second,) * folds))
+    every = ((first,) * folds, (second,) * folds)
+    return replace(state, references=(first, second), fold_references=every, merged=(first + second) / 2)

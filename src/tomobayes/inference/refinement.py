@@ -19,7 +19,7 @@ from tomobayes.imaging.noise import NoiseSums
 from tomobayes.inference.expectation import PoseEstimates
 from tomobayes.inference.falloff import fit_falloffs
 from tomobayes.inference.gain import GainSums, fit_gains
-from tomobayes.inference.halves import by_half, merged, regularised
+from tomobayes.inference.halves import by_half, regularised
 from tomobayes.inference.initial import initial_state
 from tomobayes.inference.iteration import Expectation, Found, found_together
 from tomobayes.inference.maximisation import symmetrised
@@ -91,8 +91,7 @@ def _next_state(
     """Maps, FSC, noise, and how the next iteration searches."""
     group = torch.from_numpy(settings.group)
     sums = {key: symmetrised(one, group) for key, one in sorted(found.sums.items())}
-    halves = by_half(sums, len(state.fold_references[0]))
-    maps, curves = regularised(halves, settings, together)
+    maps, curves = regularised(by_half(sums, len(state.fold_references[0])), settings, together)
     members = {key: rows for key, rows in state.members.items() if key[0] not in without}
     rows = torch.from_numpy(np.concatenate(list(members.values())))
     record = _record(state, settings, curves, estimates, rows)
@@ -105,6 +104,7 @@ def _next_state(
         half_maps=maps.half_maps,
         references=maps.references,
         fold_references=maps.fold_references,
+        merged=maps.merged,
         rotation=estimates.rotation,
         centre_angstrom=estimates.centre_angstrom,
         sigma2=_next_noise(state, {key: found.noise[key] for key in members}, parts),
@@ -115,7 +115,6 @@ def _next_state(
         radius=min(settings.largest_radius, max(shell, 4) + growth(settings)),
         angular_step=next_step(state.angular_step, record.sigma_rotation),
         shift_step_angstrom=next_step(state.shift_step_angstrom, record.sigma_shift_angstrom),
-        merged=merged(halves, maps.half_maps, curves, settings),
         fsc=curves,
         estimates=estimates,
         history=history,

@@ -115,10 +115,10 @@ class State:
 
     Parameters
     ----------
-    half_maps : unregularised maps of the two halves; references : the same filtered, not yet masked; merged : the filtered map of all
-        images, None before the first iteration
+    half_maps : unregularised maps of the two halves; references : the same filtered, not yet masked
     fold_references : per half and fold, what the next expectation compares the fold's particles with: the map of the half's other
         folds, so that no particle is compared with its own noise
+    merged : the filtered map of all images, which no particle is compared with
     rotation, centre_angstrom : (P, 3, 3) and (P, 3) in the tomogram, of all particles of the data set
     sigma2 : per (tilt series, half) the noise spectrum (F, R+1); gain : likewise how strong the signal is, (particles, F);
         falloff : likewise how fast it falls with frequency, (F,)
@@ -134,6 +134,7 @@ class State:
     half_maps: tuple[Tensor, Tensor]
     references: tuple[Tensor, Tensor]
     fold_references: FoldMaps
+    merged: Tensor
     rotation: Tensor
     centre_angstrom: Tensor
     sigma2: NoiseSpectra
@@ -144,7 +145,6 @@ class State:
     radius: int
     angular_step: float
     shift_step_angstrom: float
-    merged: Tensor | None = None
     fsc: FscCurves | None = None
     estimates: PoseEstimates | None = None
     history: tuple[Record, ...] = field(default=())

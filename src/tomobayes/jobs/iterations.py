@@ -42,8 +42,8 @@ class Course(Generic[State]):
     count : particles that each iteration works on, where its progress is shown
     title : of an iteration, by its number
     tell : what the log says of a state, given the one before, too
-    write : files of a state, run_itNNN_* each; the maps among them of all but the ``keep`` last are removed
-    report : page of a state
+    write : files of a state, run_itNNN_* each; report : its page
+    keep : how many of the last iterations keep their maps and checkpoints
     """
 
     follow: Callable[[State], Iterator[State]]

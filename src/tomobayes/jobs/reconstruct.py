@@ -15,7 +15,7 @@ from tomobayes.compute.threads import use_threads
 from tomobayes.formats.mrc import write_map
 from tomobayes.fourier.volume import Sums
 from tomobayes.imaging.gathering import portions
-from tomobayes.inference.extent import extent_of
+from tomobayes.inference.extent import extent_of, sphere
 from tomobayes.inference.halves import shared_prior
 from tomobayes.inference.maximisation import solve
 from tomobayes.inference.reconstruction import reconstruct_halves, signal_free_noise
@@ -92,8 +92,8 @@ def _solved(
     first, second = (solve(one, ssnr, filtered=False) for one in sums)
     curves, extent = correlation(first, second), None
     if diameter_angstrom is not None:
-        edge_angstrom = experiment.source.box * experiment.pixel_size_angstrom
-        extent = extent_of((first, second), curves, diameter_angstrom / edge_angstrom)
+        box = experiment.source.box
+        extent = extent_of((first, second), curves, sphere(box, diameter_angstrom / (box * experiment.pixel_size_angstrom)))
     return (first, second, solve(sums[0] + sums[1], ssnr, filtered=False, extent=extent)), curves
 
 

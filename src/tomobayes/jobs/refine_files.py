@@ -88,7 +88,6 @@ def write_result(folder: Path, experiment: Experiment, settings: Settings, state
 
 def final_maps(settings: Settings, state: State) -> NDArray[np.float32]:
     """The map of all images, low-passed where its halves cease to agree."""
-    assert state.merged is not None
     merged, resolution = state.merged.numpy(), state.history[-1].resolution_angstrom
     return low_pass(merged, settings.pixel_size_angstrom, resolution) if np.isfinite(resolution) else merged
 

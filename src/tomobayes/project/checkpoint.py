@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomobayes.formats.atomic import atomic_path
+from tomobayes.model import BadInput, Problem
 
 __all__ = ["checkpoints", "latest_checkpoint", "load_state", "rewind", "save_checkpoint", "save_state"]
 
@@ -24,6 +25,10 @@ FOLDER = "checkpoints"
 _TREE = "tree"
 
 Arrays = dict[str, NDArray[np.generic]]
+
+
+class _OtherFieldsError(Exception):
+    """Of a dataclass, than it has now."""
 
 
 def save_checkpoint(job: Path, number: int, state: object, keep: int = 2) -> Path:
@@ -71,11 +76,21 @@ def save_state(path: Path, state: object) -> Path:
 
 
 def load_state(path: Path, classes: Iterable[type]) -> Any:
-    """Read one state written by `save_state`, built of the given dataclasses."""
+    """Read one state written by `save_state`, built of the given dataclasses.
+
+    Raises
+    ------
+    BadInput
+        where it is built of others, or of other fields: those of another version
+    """
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     tree = json.loads(arrays.pop(_TREE).tobytes())
-    return _decode(tree, arrays, {kind.__name__: kind for kind in classes})
+    try:
+        return _decode(tree, arrays, {kind.__name__: kind for kind in classes})
+    except _OtherFieldsError as error:
+        what, remedy = f"was written by another version of tomobayes ({error})", "start the job anew, without --continue"
+        raise BadInput(Problem(path, "", what, remedy=remedy)) from None
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
@@ -128,7 +143,11 @@ def _decode(tree: Any, arrays: Arrays, classes: Mapping[str, type]) -> Any:
         case "mapping":
             return {_decode(key, arrays, classes): _decode(item, arrays, classes) for key, item in content}
         case _:
-            return classes[tree["name"]](**{key: _decode(item, arrays, classes) for key, item in content.items()})
+            name = tree["name"]
+            known = {field.name for field in fields(classes[name])} if name in classes else set()
+            if content.keys() != known:
+                raise _OtherFieldsError(f"{name}: {', '.join(sorted(content.keys() ^ known))}")
+            return classes[name](**{key: _decode(item, arrays, classes) for key, item in content.items()})
 
 
 def _tensor(array: NDArray[np.generic]) -> object:

@@ -19,7 +19,7 @@ from torch import Tensor
 from tomobayes.fourier.volume import Sums
 from tomobayes.inference.classification.expectation import ClassSums
 from tomobayes.inference.classification.state import ClassMaps, ClassSettings
-from tomobayes.inference.halves import merged, regularised
+from tomobayes.inference.halves import of_all_images, unfiltered
 from tomobayes.inference.maximisation import difference, solve, ssnr_from_fsc
 from tomobayes.maps.spectra import shell_sum, transform
 
@@ -32,13 +32,13 @@ def class_maps(sums: ClassSums, settings: ClassSettings, folds: int) -> ClassMap
     """The maps that the sums of every half, fold and class make; folds that have lost all their particles add nothing."""
     n_classes = settings.n_classes
     every = _every(sums, folds, n_classes)
-    halves = [[_total(every[half, fold, k] for fold in range(folds)) for half in (1, 2)] for k in range(n_classes)]
-    consensus, curves = regularised(([_total(of[0] for of in halves)], [_total(of[1] for of in halves)]), settings.images)
-    found = [regularised(([one], [two]), settings.images) for one, two in halves]
-    whole = [
-        merged(([one], [two]), maps.half_maps, curve, settings.images) for (one, two), (maps, curve) in zip(halves, found, strict=True)
+    halves = [
+        (_total(every[1, fold, k] for fold in range(folds)), _total(every[2, fold, k] for fold in range(folds))) for k in range(n_classes)
     ]
-    agreement = [_difference_fsc(maps.half_maps, consensus.half_maps, settings, halves[0][0].radius) for maps, _ in found]
+    consensus, curves = unfiltered((_total(of[0] for of in halves), _total(of[1] for of in halves)), settings.images)
+    found = [unfiltered(both, settings.images) for both in halves]
+    whole = [of_all_images(one + two, maps, curve, settings.images) for (one, two), (maps, curve) in zip(halves, found, strict=True)]
+    agreement = [_difference_fsc(maps, consensus, settings, halves[0][0].radius) for maps, _ in found]
     ssnr = 2 * _ssnr(curves.corrected, halves[0][0].radius, settings)
     tell = [2 * _ssnr(curve, halves[0][0].radius, settings) for curve in agreement]
 
@@ -49,7 +49,7 @@ def class_maps(sums: ClassSums, settings: ClassSettings, folds: int) -> ClassMap
     return ClassMaps(
         references=(tuple(compared(1, fold) for fold in range(folds)), tuple(compared(2, fold) for fold in range(folds))),
         maps=tuple(whole),
-        half_maps=tuple(maps.half_maps for maps, _ in found),
+        half_maps=tuple(maps for maps, _ in found),
         fsc=tuple(curve for _, curve in found),
         consensus_fsc=curves,
         difference_fsc=tuple(agreement),

@@ -84,7 +84,7 @@ class ClassMaps:
     ----------
     references : per half and fold what its particles are compared with, (n, n, n) each: the K maps of all other particles, so that none
         is compared with its own noise, and after them the one map of all classes together
-    maps : per class, of all its particles, filtered by their FSC; half_maps : per class, unfiltered
+    maps : per class, of all its particles, filtered, and expected where the particle is; half_maps : per class, unfiltered
     fsc : of the half-maps of each class; consensus_fsc : of all classes together
     difference_fsc : per class, of what distinguishes it from the map of all classes, (n//2+1,), inside the focus
     """

@@ -23,7 +23,9 @@ class Classify(ImageParameters, ComputeParameters):
     not_recorded: ClassVar[frozenset[str]] = ComputeParameters.not_recorded | {"from_iteration"}
     may_change: ClassVar[frozenset[str]] = frozenset({"mask", "focus_mask", "align_mask", "tau2_fudge", "max_iter", "strict_highres_exp"})
 
-    particle_diameter: PositiveFloat = Field(description="Diameter (Å) of the particle.")
+    particle_diameter: PositiveFloat = Field(
+        description="Diameter (Å) of the particle: final maps are expected in that sphere, and in the mask where it reaches further."
+    )
     k: PositiveInt = Field(2, description="Number of classes.", ge=2, le=50)
     mask: Path | None = Field(None, description="Soft solvent mask, 0 to 1; without it, a sphere of the particle's diameter.")
     focus_mask: Path | None = Field(

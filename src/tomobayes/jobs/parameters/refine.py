@@ -35,7 +35,9 @@ class Refine(ImageParameters, ComputeParameters):
         }
     )
 
-    particle_diameter: PositiveFloat = Field(description="Diameter (Å) of the particle.")
+    particle_diameter: PositiveFloat = Field(
+        description="Diameter (Å) of the particle: final maps are expected in that sphere, and in the mask where it reaches further."
+    )
     ref: Path | None = Field(
         None, description="Reference map, whose box and pixel size are the defaults; without one, each half's own from the given poses."
     )
