@@ -61,7 +61,8 @@ def regularised(sums: HalfSums, settings: Settings, together: int = 1) -> tuple[
 
     left_out = [None] if len(sums[0]) == 1 else [None, *range(len(sums[0]))]
     calls = [partial(reference, half, fold) for half in (0, 1) for fold in left_out]
-    *found, merged = side_by_side([*calls, partial(of_all_images, both, half_maps, curves, settings)], together)
+    slowest = partial(of_all_images, both, half_maps, curves, settings)
+    merged, *found = side_by_side([slowest, *calls], together)
     one, two = found[: len(left_out)], found[len(left_out) :]
     without = (tuple(one[1:] or one), tuple(two[1:] or two))
     return Maps(half_maps, (one[0], two[0]), without, merged), curves
